@@ -1,0 +1,1 @@
+"""Image quality: functions per image, and streaming Keras metrics over them."""
