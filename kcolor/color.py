@@ -1,0 +1,117 @@
+"""sRGB <-> CIE L*a*b*, the only color-space definition in kcolor's graphs.
+
+Everything is elementwise float32. A matmul would run in TF32 on recent GPUs, and a
+mixed-precision layer would hand us float16; either one changes 8-bit colors.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+# Linear sRGB -> CIE XYZ, BT.709 primaries and D65, as in scikit-image. Dividing by
+# the row sums (the white) makes r = g = b give a* = b* = 0; a white point rounded
+# separately from the matrix misses that by up to 0.005.
+_RGB_TO_XYZ = np.array(
+    [
+        [0.412453, 0.357580, 0.180423],
+        [0.212671, 0.715160, 0.072169],
+        [0.019334, 0.119193, 0.950227],
+    ]
+)
+_RGB_TO_WHITE_XYZ = _RGB_TO_XYZ / _RGB_TO_XYZ.sum(axis=1, keepdims=True)
+_WHITE_XYZ_TO_RGB = np.linalg.inv(_RGB_TO_WHITE_XYZ)
+_DELTA = 6 / 29  # CIE 15:2004; exact, so both branches of f and its inverse meet.
+
+
+def rgb_to_lab(rgb):
+    """Converts gamma-encoded sRGB to CIE L*a*b* (D65, 2 degree observer).
+
+    Args:
+        rgb: Float tensor of shape `(..., 3)`, values in `[0, 1]`.
+
+    Returns:
+        Float32 tensor of shape `(..., 3)`. L* is in `[0, 100]`; over the sRGB
+        gamut a* is in `[-86.2, 98.3]` and b* in `[-107.9, 94.5]`.
+
+    Raises:
+        ValueError: If the last axis is not 3 long or `rgb` holds integers.
+    """
+    _check(rgb, "rgb")
+    rgb = ops.cast(rgb, "float32")
+    linear = ops.where(
+        rgb <= 0.04045,
+        rgb / 12.92,
+        ops.power((ops.maximum(rgb, 0.04045) + 0.055) / 1.055, 2.4),
+    )
+    xyz = _mix(linear, _RGB_TO_WHITE_XYZ)
+    # maximum() keeps the unused branch's gradient finite where xyz is 0.
+    f = ops.where(
+        xyz > _DELTA**3,
+        ops.power(ops.maximum(xyz, _DELTA**3), 1 / 3),
+        xyz / (3 * _DELTA**2) + 4 / 29,
+    )
+    fx, fy, fz = ops.unstack(f, 3, axis=-1)
+    return ops.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)], axis=-1)
+
+
+def lab_to_rgb(lab, gamut="clip"):
+    """Converts CIE L*a*b* to sRGB.
+
+    Args:
+        lab: Float tensor of shape `(..., 3)`, units as `rgb_to_lab` returns.
+        gamut: What becomes of colors outside sRGB. `"clip"` clips each channel, as
+            scikit-image does; it shifts lightness and hue. `"desaturate"` mixes the
+            color with the gray of its own luminance, in linear light, until it fits:
+            chroma is lost and L* is kept.
+
+    Returns:
+        Float32 tensor of shape `(..., 3)`, values in `[0, 1]`.
+
+    Raises:
+        ValueError: If the last axis is not 3 long, `lab` holds integers, or `gamut` is
+            neither of the two.
+    """
+    _check(lab, "lab")
+    if gamut not in ("clip", "desaturate"):
+        raise ValueError(
+            f"`gamut` must be 'clip' or 'desaturate'. Received: gamut={gamut!r}"
+        )
+    lightness, a, b = ops.unstack(ops.cast(lab, "float32"), 3, axis=-1)
+    fy = (lightness + 16) / 116
+    f = ops.stack([fy + a / 500, fy, fy - b / 200], axis=-1)
+    xyz = ops.where(f > _DELTA, f * f * f, 3 * _DELTA**2 * (f - 4 / 29))
+    linear = _mix(xyz, _WHITE_XYZ_TO_RGB)
+    if gamut == "desaturate":
+        linear = _desaturate(linear, ops.clip(xyz[..., 1:2], 0.0, 1.0))
+    linear = ops.clip(linear, 0.0, 1.0)
+    return ops.where(
+        linear <= 0.0031308,
+        12.92 * linear,
+        1.055 * ops.power(ops.maximum(linear, 0.0031308), 1 / 2.4) - 0.055,
+    )
+
+
+def _desaturate(linear, luminance):
+    # On the line from the gray (Y, Y, Y) to the color, luminance is Y everywhere, so
+    # walking towards gray changes neither Y nor L*. Each channel says how far from
+    # gray it may go; the tightest one decides for all three.
+    offset = linear - luminance
+    room = ops.where(offset > 0, 1 - luminance, luminance)
+    reach = room / ops.maximum(ops.abs(offset), 1e-6)
+    share = ops.minimum(ops.min(reach, axis=-1, keepdims=True), 1.0)
+    return luminance + share * offset
+
+
+def _mix(channels, matrix):
+    c = ops.unstack(channels, 3, axis=-1)
+    rows = [sum(float(w) * x for w, x in zip(row, c, strict=True)) for row in matrix]
+    return ops.stack(rows, axis=-1)
+
+
+def _check(image, name):
+    dtype = keras.backend.standardize_dtype(image.dtype)
+    if image.shape[-1] != 3 or "float" not in dtype:
+        raise ValueError(
+            f"`{name}` must be a float tensor of shape (..., 3). "
+            f"Received: shape={tuple(image.shape)}, dtype={dtype}"
+        )

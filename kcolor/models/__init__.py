@@ -1,0 +1,12 @@
+"""The networks: functional Keras models from lightness to ab.
+
+Every system takes `lightness`, float32 `(batch, height, width, 1)` in [-1, 1], and
+answers `ab`, float32 `(batch, height, width, 2)` in [-1, 1], both in the units of
+`kcolor.preprocessing`. Height and width are multiples of 32.
+"""
+
+from kcolor.models.backbones import BACKBONES, build_backbone
+from kcolor.models.mobile import build_mobile
+from kcolor.models.unet import build_unet
+
+__all__ = ["BACKBONES", "build_backbone", "build_mobile", "build_unet"]

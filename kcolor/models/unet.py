@@ -1,0 +1,50 @@
+"""The published ResNet-UNet: an encoder, and a symmetric decoder with skips."""
+
+import keras
+
+from kcolor.models.backbones import build_backbone
+
+
+def build_unet(backbone="resnet34", backbone_weights=None):
+    """Builds the `unet` system.
+
+    Upsampling is a bilinear resize before a convolution: a transposed convolution
+    leaves a checkerboard. The head starts at zero, so training starts from gray.
+
+    Args:
+        backbone: Name of an encoder, see `build_backbone`.
+        backbone_weights: Its initial values, see `build_backbone`.
+
+    Returns:
+        Functional `keras.Model` from `lightness`, float32 `(B, H, W, 1)`, to `ab`,
+        float32 `(B, H, W, 2)`, both in [-1, 1]; H and W are multiples of 32.
+    """
+    lightness = keras.Input((None, None, 1), name="lightness", dtype="float32")
+    p1, p2, p3, p4, x = build_backbone(backbone, backbone_weights)(lightness)
+    x = _up_block(x, p4, 256, "decoder_p4")  # (B, H/16, W/16, 256)
+    x = _up_block(x, p3, 128, "decoder_p3")  # (B, H/8, W/8, 128)
+    x = _up_block(x, p2, 64, "decoder_p2")  # (B, H/4, W/4, 64)
+    x = _up_block(x, p1, 64, "decoder_p1")  # (B, H/2, W/2, 64)
+    x = _up_block(x, None, 32, "decoder_p0")  # (B, H, W, 32)
+    ab = keras.layers.Conv2D(
+        2, 3, padding="same", kernel_initializer="zeros", dtype="float32", name="ab"
+    )(x)
+    return keras.Model(lightness, ab, name="unet")
+
+
+def _up_block(x, skip, filters, name):
+    x = keras.layers.UpSampling2D(2, interpolation="bilinear", name=f"{name}_up")(x)
+    if skip is not None:
+        x = keras.layers.Concatenate(name=f"{name}_concat")([x, skip])
+    for i in (1, 2):
+        x = keras.layers.Conv2D(
+            filters,
+            3,
+            padding="same",
+            use_bias=False,
+            kernel_initializer="he_normal",
+            name=f"{name}_conv{i}",
+        )(x)
+        x = keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_bn{i}")(x)
+        x = keras.layers.ReLU(name=f"{name}_relu{i}")(x)
+    return x
