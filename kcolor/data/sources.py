@@ -1,0 +1,321 @@
+"""Where photographs come from: a folder, a .tar or .zip, or scikit-image's own.
+
+A source is a list of names in sorted order and a way to read each picture on its own,
+from any thread. What a reader would get wrong: pictures are always addressed by index
+or name, never by the order in which a folder or archive happens to list them.
+"""
+
+import hashlib
+import os
+import tarfile
+import zipfile
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+
+from kcolor.errors import DataError
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+# The color photographs (no scans, no test charts) in the scikit-image wheel.
+_SAMPLE_PHOTOGRAPHS = (
+    "astronaut.png",
+    "chelsea.png",
+    "coffee.png",
+    "hubble_deep_field.jpg",
+    "motorcycle_left.png",
+    "rocket.jpg",
+)
+
+
+class Source:
+    """Pictures by index; see `open_source`.
+
+    Attributes:
+        path: What the user named, for messages.
+        names: Sorted list of the pictures' POSIX paths inside the source.
+    """
+
+    def __init__(self, path, readers, gray_readers=None):
+        """Holds the readers: dict of name to a function that returns the file's bytes.
+
+        Args:
+            path: What the user named.
+            readers: Dict of name to function for the color pictures.
+            gray_readers: Dict of the same names for the gray inputs, or None.
+        """
+        self.path = str(path)
+        self.names = sorted(readers)
+        self._readers = readers
+        self._gray_readers = gray_readers
+
+    def __len__(self):
+        return len(self.names)
+
+    def read(self, index):
+        """Reads one color picture.
+
+        Args:
+            index: Position in `names`.
+
+        Returns:
+            uint8 RGB array of shape `(height, width, 3)`.
+
+        Raises:
+            DataError: If the picture cannot be read; the message names it.
+        """
+        return self._decode(self._readers, index)
+
+    def gray(self, index):
+        """Reads the gray picture that belongs to one color picture.
+
+        Args:
+            index: Position in `names`.
+
+        Returns:
+            uint8 RGB array of shape `(height, width, 3)`, or None where the source has
+            color pictures only.
+
+        Raises:
+            DataError: If the picture cannot be read; the message names it.
+        """
+        if self._gray_readers is None:
+            return None
+        return self._decode(self._gray_readers, index)
+
+    def subset(self, indices):
+        """Returns a source of some of the pictures, in sorted order."""
+        names = [self.names[i] for i in indices]
+        gray = self._gray_readers
+        return Source(
+            self.path,
+            {name: self._readers[name] for name in names},
+            gray and {name: gray[name] for name in names},
+        )
+
+    def _decode(self, readers, index):
+        name = self.names[index]
+        try:
+            return decode(readers[name]())
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise DataError(f"{self.path}: {name}: {reason}") from error
+
+
+class MemoryCache:
+    """Keeps each decoded picture of a source in memory after its first read."""
+
+    def __init__(self, source):
+        """Wraps a source.
+
+        Args:
+            source: `Source` to read from.
+        """
+        self.path, self.names = source.path, source.names
+        self._source = source
+        self._pictures = [None] * len(source)
+
+    def __len__(self):
+        return len(self.names)
+
+    def read(self, index):
+        """Reads one color picture, see `Source.read`."""
+        if self._pictures[index] is None:
+            self._pictures[index] = self._source.read(index)
+        return self._pictures[index]
+
+    def gray(self, index):
+        """Reads the gray picture of a pair, see `Source.gray`."""
+        return self._source.gray(index)
+
+
+def open_source(path):
+    """Opens a source of color photographs.
+
+    Args:
+        path: A folder (searched recursively), a folder or archive with `color/` and
+            `gray/` in it (files pair by stem), a `.tar` or `.zip` of either, or None for
+            the color photographs that come inside scikit-image.
+
+    Returns:
+        `Source`.
+
+    Raises:
+        DataError: If nothing is there, it holds no picture, or a pair is incomplete.
+    """
+    if path is None:
+        return _samples()
+    path = Path(path)
+    if path.is_dir():
+        readers = _folder(path)
+    elif not path.exists():
+        raise DataError(f"{path}: no such file or folder")
+    elif path.suffix == ".tar":
+        readers = _tar(path)
+    elif path.suffix == ".zip":
+        readers = _zip(path)
+    else:
+        raise DataError(f"{path}: must be a folder, a .tar or a .zip")
+    readers = {
+        name: reader
+        for name, reader in readers.items()
+        if PurePosixPath(name).suffix.lower() in EXTENSIONS
+        and not any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+    }
+    if not readers:
+        raise DataError(f"{path}: holds no picture ({', '.join(EXTENSIONS)})")
+    return _pair(path, readers)
+
+
+def open_sources(paths):
+    """Opens several sources as one; names get the source's position in front.
+
+    Args:
+        paths: List of what `open_source` takes; empty means scikit-image's photographs.
+
+    Returns:
+        `Source`.
+
+    Raises:
+        DataError: As `open_source`; or if only some of them are paired.
+    """
+    sources = [open_source(path) for path in paths or [None]]
+    if len(sources) == 1:
+        return sources[0]
+    paired = [source._gray_readers is not None for source in sources]
+    if any(paired) and not all(paired):
+        raise DataError(
+            f"{sources[paired.index(False)].path}: has no gray/ and color/ folders, "
+            f"but {sources[paired.index(True)].path} has"
+        )
+
+    def merge(dicts):
+        return {f"{i}/{n}": r for i, d in enumerate(dicts) for n, r in d.items()}
+
+    return Source(
+        " + ".join(source.path for source in sources),
+        merge(source._readers for source in sources),
+        merge(source._gray_readers for source in sources) if all(paired) else None,
+    )
+
+
+def split_by_hash(source, fraction):
+    """Splits a source by a hash of each name, so that added files move no other file.
+
+    Args:
+        source: `Source` of at least one picture.
+        fraction: Share that goes to validation, in (0, 1).
+
+    Returns:
+        Tuple of training and validation `Source`. Neither is empty: the picture whose
+        hash is lowest always validates, and a lone picture is in both.
+    """
+    hashes = [hashlib.sha256(name.encode()).digest() for name in source.names]
+    limit = int(fraction * 2**64).to_bytes(8, "big")
+    lowest = hashes.index(min(hashes))
+    chosen = {i for i, h in enumerate(hashes) if h[:8] < limit} | {lowest}
+    rest = [i for i in range(len(source)) if i not in chosen]
+    return source.subset(rest or [lowest]), source.subset(sorted(chosen))
+
+
+def list_hash(source):
+    """Returns the SHA-256 of a source's list of names, as hexadecimal digits."""
+    return hashlib.sha256("\n".join(source.names).encode()).hexdigest()
+
+
+def decode(data):
+    """Decodes the bytes of one picture file.
+
+    Args:
+        data: Bytes of a JPEG, PNG, WebP, BMP, GIF or TIFF file of any depth.
+
+    Returns:
+        uint8 RGB array of shape `(height, width, 3)`, upright by its EXIF orientation.
+
+    Raises:
+        ValueError: If the bytes are no whole picture.
+    """
+    if not data:
+        raise ValueError("the file is empty")
+    # OpenCV fills what a truncated JPEG lacks with gray and says nothing. Compressed
+    # data holds no end marker, so a whole file has one after its last scan's start.
+    if data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
+        raise ValueError("the JPEG is truncated")
+    try:
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise ValueError(f"not a readable picture ({error.err})") from error
+    if bgr is None:
+        raise ValueError("not a readable picture")
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def _samples():
+    import skimage
+
+    folder = Path(skimage.__file__).parent / "data"
+    readers = {name: (folder / name).read_bytes for name in _SAMPLE_PHOTOGRAPHS}
+    return Source("scikit-image's photographs", readers)
+
+
+def _folder(root):
+    readers = {}
+    for folder, _, files in os.walk(root):
+        for file in files:
+            path = Path(folder, file)
+            readers[path.relative_to(root).as_posix()] = path.read_bytes
+    return readers
+
+
+def _tar(path):
+    # Members of a plain .tar lie in one piece, so each can be read at its own offset
+    # from any thread, and nothing is unpacked.
+    def reader(member):
+        def read():
+            with open(path, "rb") as file:
+                file.seek(member.offset_data)
+                return file.read(member.size)
+
+        return read
+
+    try:
+        with tarfile.open(path, "r:") as archive:
+            return {m.name: reader(m) for m in archive if m.isfile()}
+    except tarfile.TarError as error:
+        raise DataError(f"{path}: not a readable .tar ({error})") from error
+
+
+def _zip(path):
+    try:
+        archive = zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{path}: not a readable .zip ({error})") from error
+
+    def reader(name):
+        return lambda: archive.read(name)
+
+    return {i.filename: reader(i.filename) for i in archive.infolist() if not i.is_dir()}
+
+
+def _pair(path, readers):
+    sides = {"color": {}, "gray": {}}
+    for name, reader in readers.items():
+        # An archive often holds one top folder; the pair may lie below it.
+        parts = name.split("/")
+        side = next((p for p in parts[:2] if p in sides and p != parts[-1]), None)
+        if side is None:
+            return Source(path, readers)
+        key = str(PurePosixPath(*[p for p in parts if p != side]).with_suffix(""))
+        if key in sides[side]:
+            raise DataError(f"{path}: two files of the stem {key} in {side}/")
+        sides[side][key] = reader
+    if not sides["gray"]:
+        return Source(path, readers)
+    for one, other in (("color", "gray"), ("gray", "color")):
+        alone = sorted(set(sides[one]) - set(sides[other]))
+        if alone:
+            raise DataError(
+                f"{path}: {one}/{alone[0]} has no partner of the same stem in {other}/ "
+                f"({len(alone)} such)"
+            )
+    return Source(path, sides["color"], sides["gray"])

@@ -1,0 +1,82 @@
+"""Losses between true color and predicted ab.
+
+`y_true` carries lightness and ab in one tensor, `(B, H, W, 3)`, because a loss on the
+recomposed picture needs the lightness that `y_pred`, ab alone, does not hold.
+"""
+
+import keras
+from keras import ops
+
+from kcolor.preprocessing import recompose
+
+PIXEL_LOSSES = ("l2", "l1", "huber")
+# Huber's bend, in scaled ab: 5 of 110 units, about what an eye starts to see.
+_HUBER_DELTA = 5 / 110
+
+
+class ColorizationLoss(keras.losses.Loss):
+    """Pixel loss on ab, and optionally a perceptual one on the recomposed RGB."""
+
+    def __init__(
+        self,
+        pixel="l2",
+        perceptual=0.0,
+        lpips=None,
+        perceptual_share=0.5,
+        name="colorization_loss",
+    ):
+        """Sets the terms up.
+
+        Args:
+            pixel: `"l2"` (mean square), `"l1"` (mean absolute) or `"huber"`.
+            perceptual: Weight of the perceptual term beside the pixel term, >= 0.
+            lpips: Model of two RGB batches in [0, 1] that answers a distance per
+                picture; needed where `perceptual` > 0.
+            perceptual_share: Share of each batch, in (0, 1], that the perceptual term
+                looks at; half costs half and trains as well.
+            name: Name of the loss.
+
+        Raises:
+            ValueError: If `pixel` is unknown or `lpips` is missing.
+        """
+        super().__init__(name=name, reduction=None, dtype="float32")
+        if pixel not in PIXEL_LOSSES:
+            raise ValueError(
+                f"`loss` must be one of {', '.join(PIXEL_LOSSES)}. Received: {pixel!r}"
+            )
+        if perceptual and lpips is None:
+            raise ValueError("a perceptual term needs LPIPS weights. Received: None")
+        self.pixel, self.perceptual, self.lpips = pixel, perceptual, lpips
+        self.perceptual_share = perceptual_share
+
+    def call(self, y_true, y_pred):
+        """Compares one batch.
+
+        Args:
+            y_true: float32 `(B, H, W, 3)`, lightness and ab in [-1, 1].
+            y_pred: float `(B, H, W, 2)`, ab in [-1, 1].
+
+        Returns:
+            Scalar float32.
+        """
+        y_pred = ops.cast(y_pred, "float32")
+        loss = self._pixel_loss(y_true[..., 1:] - y_pred)
+        if self.perceptual:
+            count = max(1, round(y_true.shape[0] * self.perceptual_share))
+            lightness, ab = y_true[:count, ..., :1], y_true[:count, ..., 1:]
+            distance = self.lpips(
+                [recompose(lightness, ab), recompose(lightness, y_pred[:count])]
+            )
+            loss = loss + self.perceptual * ops.mean(distance)
+        return loss
+
+    def _pixel_loss(self, error):
+        if self.pixel == "l2":
+            return ops.mean(ops.square(error))
+        error = ops.abs(error)
+        if self.pixel == "l1":
+            return ops.mean(error)
+        inside = ops.square(error) / (2 * _HUBER_DELTA)
+        return ops.mean(
+            ops.where(error < _HUBER_DELTA, inside, error - _HUBER_DELTA / 2)
+        )

@@ -1,0 +1,347 @@
+"""Run folders, presets and model files: everything that `MODEL` can name.
+
+A run folder holds `config.json`, `model.keras`, `history.csv`, `checkpoints/`,
+`samples/` and TensorBoard `logs/`.
+"""
+
+import csv
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from kcolor.errors import DataError
+
+_VERSIONED = ("kcolor", "keras", "tensorflow", "jax", "torch", "numpy")
+
+
+@contextmanager
+def replacing(path):
+    """Gives a temporary name beside `path` and renames it to `path` at the end.
+
+    Args:
+        path: The file to write. Its folder must exist.
+
+    Yields:
+        Path of the temporary file, with the same suffixes, so that writers which look
+        at them behave. It is removed if the block fails.
+    """
+    path = Path(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=f".{path.name}")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def environment():
+    """Returns what a figure depends on besides its arguments: versions and commit."""
+    versions = {"python": platform.python_version()}
+    for package in _VERSIONED:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    try:
+        commit = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = None  # installed from a wheel
+    return {"versions": versions, "commit": commit}
+
+
+def write_json(path, content):
+    """Writes JSON whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def read_config(run):
+    """Reads the `config.json` of a run folder.
+
+    Args:
+        run: Path of the folder.
+
+    Returns:
+        Dict.
+
+    Raises:
+        DataError: If it is absent or damaged.
+    """
+    path = Path(run, "config.json")
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise DataError(f"{run}: not a run folder (it has no config.json)") from error
+    except ValueError as error:
+        raise DataError(f"{path}: damaged ({error})") from error
+
+
+def read_history(run):
+    """Reads `history.csv` as a list of dicts of float; empty where there is none."""
+    path = Path(run, "history.csv")
+    if not path.exists():
+        return []
+    with open(path, newline="") as file:
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+def write_history(run, rows):
+    """Writes `history.csv` from a list of dicts with equal keys."""
+    with replacing(Path(run, "history.csv")) as temporary:
+        with open(temporary, "w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0].keys())
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def load_model(model):
+    """Loads a Keras network.
+
+    Args:
+        model: Path of a run folder or a `.keras` file.
+
+    Returns:
+        `keras.Model` from lightness to ab, not compiled.
+
+    Raises:
+        DataError: If it cannot be found or read.
+    """
+    import keras
+
+    # Registers the classes that a saved model may name.
+    import kcolor.models  # noqa: F401
+
+    path = Path(model)
+    if path.is_dir() and (path / "config.json").exists():
+        path = path / "model.keras"
+        if not path.exists():
+            raise DataError(f"{model}: has no model.keras yet; no epoch is finished")
+    if path.suffix != ".keras":
+        raise DataError(f"{model}: must be a run folder or a .keras file")
+    if not path.exists():
+        raise DataError(f"{path}: no such file")
+    try:
+        return keras.models.load_model(path, compile=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not a readable Keras model") from error
+
+
+def load_predictor(model):
+    """Loads any `MODEL` for prediction.
+
+    Args:
+        model: Name of a bundled preset, or path of a run folder, a `.keras` file, a
+            `.tflite` file, an `.onnx` file or a SavedModel folder.
+
+    Returns:
+        `Predictor`.
+
+    Raises:
+        DataError: If it is none of these or cannot be read.
+    """
+    path = Path(model)
+    if path.suffix == ".tflite":
+        return LiteRTPredictor(str(model), path)
+    if path.suffix == ".onnx":
+        return OnnxPredictor(str(model), path)
+    if path.is_dir() and (path / "saved_model.pb").exists():
+        return SavedModelPredictor(str(model), path)
+    if path.suffix == ".keras" or path.is_dir():
+        return KerasPredictor(str(model), load_model(model))
+    preset = Path(__file__).parent / "presets" / f"{model}.tflite"
+    if preset.exists():
+        return LiteRTPredictor(str(model), preset)
+    known = sorted(p.stem for p in preset.parent.glob("*.tflite"))
+    raise DataError(
+        f"{model}: no such model. It must be a preset ({', '.join(known)}), a run "
+        "folder, or a .keras, .tflite, .onnx or SavedModel path"
+    )
+
+
+class Predictor:
+    """A network that answers ab; subclasses say how it is run.
+
+    Attributes:
+        name: What the user called it.
+        kind: `"keras"`, `"tflite"`, `"saved-model"` or `"onnx"`.
+    """
+
+    kind = None
+
+    def __init__(self, name):
+        """Takes the name that reports show."""
+        self.name = name
+
+    def predict_ab(self, lightness):
+        """Predicts color.
+
+        Args:
+            lightness: float32 array `(B, H, W, 1)` in [-1, 1].
+
+        Returns:
+            float32 array `(B, H, W, 2)` in [-1, 1].
+
+        Raises:
+            DataError: If the network cannot take this size.
+        """
+        raise DataError(f"{self.name}: answers RGB only")
+
+    def colorize(self, lightness):
+        """Colorizes pictures, keeping their lightness.
+
+        Args:
+            lightness: float32 array `(B, H, W, 1)` in [-1, 1].
+
+        Returns:
+            uint8 RGB array `(B, H, W, 3)`.
+        """
+        from kcolor.preprocessing import join
+
+        return np.asarray(join(lightness, self.predict_ab(lightness)))
+
+
+class KerasPredictor(Predictor):
+    """Runs a Keras model."""
+
+    kind = "keras"
+
+    def __init__(self, name, model):
+        """Takes a loaded model."""
+        super().__init__(name)
+        self.model = model
+
+    def predict_ab(self, lightness):
+        """Predicts color, see `Predictor.predict_ab`."""
+        for side in lightness.shape[1:3]:
+            if side % 32:
+                raise DataError(
+                    f"{self.name}: height and width must be multiples of 32; "
+                    f"{max(32, round(side / 32) * 32)} would do. Received: {side}"
+                )
+        return np.asarray(self.model.predict_on_batch(np.asarray(lightness)))
+
+
+class SavedModelPredictor(Predictor):
+    """Runs the bare network (`serving_ab`) of a SavedModel."""
+
+    kind = "saved-model"
+
+    def __init__(self, name, path):
+        """Loads the folder."""
+        import tensorflow as tf
+
+        super().__init__(name)
+        try:
+            # Kept whole: dropping it would free the function's variables.
+            self._loaded = tf.saved_model.load(str(path))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: not a readable SavedModel") from error
+        if "serving_ab" not in self._loaded.signatures:
+            raise DataError(f"{path}: has no signature serving_ab")
+        self._signature = self._loaded.signatures["serving_ab"]
+
+    def predict_ab(self, lightness):
+        """Predicts color, see `Predictor.predict_ab`."""
+        import tensorflow as tf
+
+        return self._signature(lightness=tf.constant(lightness))["ab"].numpy()
+
+
+class LiteRTPredictor(Predictor):
+    """Runs a `.tflite` file, one picture at a time."""
+
+    kind = "tflite"
+
+    def __init__(self, name, path, threads=2):
+        """Reads the file and its signatures."""
+        from ai_edge_litert.interpreter import Interpreter
+
+        super().__init__(name)
+        try:
+            self._interpreter = Interpreter(str(path), num_threads=threads)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: not a readable .tflite file") from error
+        # Size (height, width) -> runner. Files with RGB in and out have `image`.
+        self._runners, self.takes_rgb = {}, False
+        for key in self._interpreter.get_signature_list():
+            runner = self._interpreter.get_signature_runner(key)
+            details = runner.get_input_details()
+            self.takes_rgb = "image" in details
+            entry = details.get("image") or details.get("lightness")
+            if entry is None:
+                raise DataError(
+                    f"{path}: signature {key} takes {sorted(details)}; kcolor's files "
+                    "take `lightness` or `image`"
+                )
+            size = tuple(int(n) for n in entry.get("shape_signature", entry["shape"]))
+            self._runners[size[1:3]] = runner
+        if not self._runners:
+            raise DataError(f"{path}: has no signature")
+
+    def _runner(self, height, width):
+        for size in ((height, width), (-1, -1)):
+            if size in self._runners:
+                return self._runners[size]
+        sizes = ", ".join(f"{h}x{w}" for h, w in self._runners)
+        raise DataError(f"{self.name}: takes {sizes}. Received: {height}x{width}")
+
+    def predict_ab(self, lightness):
+        """Predicts color, see `Predictor.predict_ab`."""
+        if self.takes_rgb:
+            return super().predict_ab(lightness)
+        runner = self._runner(*lightness.shape[1:3])
+        lightness = np.asarray(lightness, "float32")
+        answers = [runner(lightness=one[None])["ab"] for one in lightness]
+        return np.concatenate(answers).astype("float32")
+
+    def predict_rgb(self, rgb):
+        """Colorizes uint8 RGB pictures with a file that takes RGB."""
+        runner = self._runner(*rgb.shape[1:3])
+        return np.concatenate([runner(image=one[None])["colorized"] for one in rgb])
+
+    def colorize(self, lightness):
+        """Colorizes pictures, see `Predictor.colorize`."""
+        if not self.takes_rgb:
+            return super().colorize(lightness)
+        from kcolor.preprocessing import join
+
+        gray = join(lightness, np.zeros((*lightness.shape[:-1], 2), "float32"))
+        return self.predict_rgb(np.asarray(gray))
+
+
+class OnnxPredictor(Predictor):
+    """Runs an `.onnx` file."""
+
+    kind = "onnx"
+
+    def __init__(self, name, path):
+        """Reads the file."""
+        import onnxruntime
+
+        super().__init__(name)
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # noqa: BLE001 (its classes derive from nothing else)
+            raise DataError(f"{path}: not a readable .onnx file") from error
+
+    def predict_ab(self, lightness):
+        """Predicts color, see `Predictor.predict_ab`."""
+        feeds = {self._session.get_inputs()[0].name: np.asarray(lightness, "float32")}
+        return self._session.run(None, feeds)[0]

@@ -1,0 +1,28 @@
+"""Contact sheets: pictures side by side in labeled columns, as one uint8 image."""
+
+import cv2
+import numpy as np
+
+_LABEL_HEIGHT = 20
+
+
+def contact_sheet(columns):
+    """Draws columns of pictures beside each other.
+
+    Args:
+        columns: Dict of label to uint8 array `(count, height, width, 3)`, all of the
+            same shape.
+
+    Returns:
+        uint8 RGB array: one row per picture, one column per label, labels on top.
+    """
+    strips = []
+    for label, images in columns.items():
+        images = np.asarray(images)
+        width = images.shape[2]
+        head = np.full((_LABEL_HEIGHT, width, 3), 255, np.uint8)
+        cv2.putText(
+            head, label, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA
+        )
+        strips.append(np.concatenate([head, *images], axis=0))
+    return np.concatenate(strips, axis=1)
