@@ -65,5 +65,150 @@ def main():
     """Colorize black-and-white photographs; train, evaluate and export the models."""
 
 
+@main.command()
+@click.argument("system", type=click.Choice(["unet", "mobile"]))
+@click.option(
+    "-o",
+    "--output",
+    "run",
+    required=True,
+    type=click.Path(file_okay=False),
+    help="Run folder to write.",
+)
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="SRC",
+    help="Folder, .tar or .zip of color photographs; repeatable. Without it: the "
+    "photographs that come inside scikit-image.",
+)
+@click.option("--val-data", metavar="SRC", help="Source to validate on.")
+@click.option("--backbone", metavar="NAME", help="Encoder, such as resnet18.")
+@click.option(
+    "--backbone-weights",
+    default="imagenet",
+    show_default=True,
+    metavar="imagenet|none|FILE",
+    help="Initial values of the encoder.",
+)
+@click.option(
+    "--loss",
+    type=click.Choice(["l2", "l1", "huber"]),
+    default="l2",
+    show_default=True,
+    help="Pixel loss on ab; l2 is the published one.",
+)
+@click.option(
+    "--perceptual",
+    default=0.0,
+    show_default=True,
+    help="Weight of an LPIPS term on the recomposed picture.",
+)
+@click.option("--lpips-weights", metavar="FILE", help="Parameters of LPIPS.")
+@click.option("--size", default=256, show_default=True, help="Side of the crops.")
+@click.option("--batch-size", default=16, show_default=True)
+@click.option("--epochs", default=30, show_default=True)
+@click.option("--steps-per-epoch", type=int, help="Without it: one pass over the data.")
+@click.option("--learning-rate", default=1e-3, show_default=True, help="Peak rate.")
+@click.option(
+    "--encoder-rate",
+    default=0.2,
+    show_default=True,
+    help="Factor on the encoder's learning rate.",
+)
+@click.option("--warmup-steps", default=100, show_default=True)
+@click.option("--weight-decay", default=1e-4, show_default=True)
+@click.option(
+    "--clip-norm",
+    default=1.0,
+    show_default=True,
+    help="Largest norm of the gradients; 0 for no limit.",
+)
+@click.option(
+    "--ema",
+    default=0.999,
+    show_default=True,
+    help="Momentum of the weights' moving average; 0 for none.",
+)
+@click.option(
+    "--freeze-epochs",
+    default=0,
+    show_default=True,
+    help="First epochs in which the encoder stays as it is.",
+)
+@click.option(
+    "--freeze-levels",
+    default=0,
+    show_default=True,
+    help="Encoder levels (P1, P2, ...) that never move.",
+)
+@click.option(
+    "--degrade",
+    default=0.0,
+    show_default=True,
+    help="Share of inputs made to look like old photographs.",
+)
+@click.option(
+    "--val-fraction",
+    default=0.05,
+    show_default=True,
+    help="Share to validate on without --val-data.",
+)
+@click.option(
+    "--val-images",
+    default=256,
+    show_default=True,
+    help="Most pictures to validate on.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "mixed_float16", "mixed_bfloat16"]),
+    default="auto",
+    show_default=True,
+)
+@click.option(
+    "--cache",
+    type=click.Choice(["none", "memory"]),
+    default="none",
+    show_default=True,
+    help="Where decoded pictures are kept.",
+)
+@click.option("--init-from", metavar="MODEL", help="Run or .keras file to start from.")
+@click.option("--resume", is_flag=True, help="Go on with the run in the run folder.")
+@click.option("--seed", default=0, show_default=True)
+@click.pass_context
+def fit(ctx, **arguments):
+    """Train SYSTEM on a folder of color photographs.
+
+    The run folder receives model.keras, history.csv, sample pictures, TensorBoard logs
+    and checkpoints. With --resume, options that are not given are the run's own.
+    """
+    from kcolor.training import fit, resume_arguments
+
+    _log_to_terminal()
+    arguments["data"] = list(arguments["data"])
+    if arguments["resume"]:
+        saved = resume_arguments(arguments["run"])
+        for name in arguments:
+            source = ctx.get_parameter_source(name)
+            if source is click.core.ParameterSource.DEFAULT and name in saved:
+                arguments[name] = saved[name]
+    history = fit(**arguments)
+    click.echo(
+        f"{arguments['run']}: {len(history)} epochs, "
+        f"validation PSNR {history[-1]['val_psnr']:.2f} dB"
+    )
+
+
+def _log_to_terminal():
+    import logging
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+    package = logging.getLogger("kcolor")
+    package.handlers[:] = [handler]
+    package.setLevel(logging.INFO)
+
+
 if __name__ == "__main__":
     sys.exit(main())
