@@ -5,11 +5,15 @@ neither exists in keras.applications. Images come in as `[0, 1]`; the change to 
 `[-1, 1]` of the publication happens inside, so no caller can get it wrong.
 """
 
+import os
+from pathlib import Path
+
 import keras
 import numpy as np
 from keras import ops
 
 from kcolor.errors import DataError
+from kcolor.metrics.stored import pair_as_stored
 from kcolor.models.weights import read_safetensors
 
 # The publication's scaling layer, on RGB in [-1, 1].
@@ -22,6 +26,48 @@ _SMALLEST_SQUARE = 1e-12
 BACKBONES = ("alex", "squeeze")
 # Smallest height and width that leave each network one position at its last layer.
 SMALLEST = {"alex": 31, "squeeze": 17}
+
+
+ENVIRONMENT_VARIABLE = "KCOLOR_LPIPS_WEIGHTS"
+
+
+def find_weights(given=None, backbone="alex"):
+    """Finds the weights file: the one given, the environment's, or the cache's.
+
+    Args:
+        given: File, or folder that holds `lpips_<backbone>.safetensors`; beside a file
+            for AlexNet the one for SqueezeNet is looked for under that name. None
+            looks at `KCOLOR_LPIPS_WEIGHTS`, which may hold the same, then at
+            `cached_weights(backbone)`.
+        backbone: `"alex"` or `"squeeze"`.
+
+    Returns:
+        `pathlib.Path` of an existing file, or None if nothing was given and the cache
+        has none.
+
+    Raises:
+        DataError: If a file or folder was given, or is named by the environment, and
+            it does not exist.
+    """
+    name = f"lpips_{backbone}.safetensors"
+    given = given or os.environ.get(ENVIRONMENT_VARIABLE)
+    if not given:
+        cached = cached_weights(backbone)
+        return cached if cached.is_file() else None
+    path = Path(given)
+    if path.is_dir():
+        path = path / name
+    elif backbone != "alex" and path.name == "lpips_alex.safetensors":
+        path = path.with_name(name)
+    if not path.is_file():
+        raise DataError(f"{path}: no such LPIPS weights file")
+    return path
+
+
+def cached_weights(backbone="alex"):
+    """Returns the path in the user's cache where the weights file belongs."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "kcolor" / f"lpips_{backbone}.safetensors"
 
 
 def build_lpips(weights_file, backbone="alex", layers=None):
@@ -269,3 +315,41 @@ class _Weights:
                 values.append(value)
             layer.set_weights(values)
         model.trainable = False
+
+
+class LPIPS(keras.metrics.Mean):
+    """Streams the mean of LPIPS over images.
+
+    Args:
+        weights_file: See `build_lpips`.
+        backbone: See `build_lpips`.
+        name: Name of the metric.
+        dtype: Type of the running mean; the network is float32 whatever it says.
+    """
+
+    def __init__(self, weights_file, backbone="alex", name="lpips", dtype="float32"):
+        super().__init__(name=name, dtype=dtype)
+        self.weights_file = str(weights_file)
+        self.backbone = backbone
+        self._model = build_lpips(weights_file, backbone)
+        self._direction = "down"
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Adds a batch of images.
+
+        Args:
+            y_true: True RGB, `(batch, height, width, 3)`, uint8 or float in `[0, 1]`.
+            y_pred: Predicted RGB, same shape; both are rounded to 8 bits first.
+            sample_weight: Optional weights, `(batch,)`.
+        """
+        y_true, y_pred = pair_as_stored(y_true, y_pred)
+        super().update_state(self._model([y_true, y_pred]), sample_weight)
+
+    def get_config(self):
+        """Returns the arguments of the constructor."""
+        return {
+            "weights_file": self.weights_file,
+            "backbone": self.backbone,
+            "name": self.name,
+            "dtype": self.dtype,
+        }

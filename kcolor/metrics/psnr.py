@@ -1,0 +1,43 @@
+"""Peak signal-to-noise ratio, per image.
+
+The mean over images is the mean of these values; pooling the squared errors of all
+images first is another figure, off by several dB.
+"""
+
+import math
+
+import keras
+from keras import ops
+
+from kcolor.metrics.stored import pair_as_stored
+
+
+def psnr(y_true, y_pred):
+    """Computes the peak signal-to-noise ratio over all three channels.
+
+    Args:
+        y_true: True RGB, `(batch, height, width, 3)`, uint8 or float in `[0, 1]`.
+        y_pred: Predicted RGB, same shape; both are rounded to 8 bits first.
+
+    Returns:
+        Float32 tensor `(batch,)` in dB, for a peak of 255; inf for equal images.
+
+    Raises:
+        ValueError: If a shape or dtype is another.
+    """
+    y_true, y_pred = pair_as_stored(y_true, y_pred)
+    error = ops.mean(ops.square(y_true - y_pred), axis=(1, 2, 3))
+    decibel = ops.log(ops.maximum(error, 1e-30)) * (-10.0 / math.log(10.0))
+    return ops.where(error > 0, decibel, ops.full_like(decibel, math.inf))
+
+
+class PSNR(keras.metrics.MeanMetricWrapper):
+    """Streams the mean of `psnr` over images; inf once two images were equal."""
+
+    def __init__(self, name="psnr", dtype="float32"):
+        super().__init__(psnr, name=name, dtype=dtype)
+        self._direction = "up"
+
+    def get_config(self):
+        """Returns the arguments of the constructor."""
+        return {"name": self.name, "dtype": self.dtype}

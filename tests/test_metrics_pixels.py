@@ -1,0 +1,140 @@
+"""Tests for PSNR, SSIM and colorfulness: scikit-image, formulas, streaming, errors."""
+
+import keras
+import numpy as np
+import pytest
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from kcolor.metrics.ciede2000 import CIEDE2000, ciede2000
+from kcolor.metrics.colorfulness import (
+    Colorfulness,
+    ColorfulnessDifference,
+    colorfulness,
+    colorfulness_difference,
+)
+from kcolor.metrics.psnr import PSNR, psnr
+from kcolor.metrics.ssim import SSIM, ssim
+
+PAIRED = {"psnr": psnr, "ssim": ssim, "ciede2000": ciede2000}
+METRICS = {
+    PSNR: psnr,
+    SSIM: ssim,
+    CIEDE2000: ciede2000,
+    Colorfulness: lambda y_true, y_pred: colorfulness(y_pred),
+    ColorfulnessDifference: colorfulness_difference,
+}
+
+
+@pytest.fixture
+def pair():
+    generator = np.random.default_rng(0)
+    # Smooth pictures with noise, as photographs are: flat parts test SSIM's variances.
+    rows, columns = np.mgrid[0:23, 0:31] / 31
+    truth = np.stack([rows, columns, rows * columns], axis=-1)[None] * 180
+    truth = truth + generator.normal(20, 4, (5, 23, 31, 3))
+    prediction = truth + generator.normal(0, 8, truth.shape)
+    return [np.clip(x, 0, 255).astype(np.uint8) for x in (truth, prediction)]
+
+
+def test_psnr_matches_scikit_image(pair):
+    expected = [peak_signal_noise_ratio(*images) for images in zip(*pair, strict=True)]
+    np.testing.assert_allclose(psnr(*pair), expected, atol=1e-4)
+
+
+def test_ssim_matches_scikit_image(pair):
+    expected = [
+        structural_similarity(
+            *images,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+            data_range=255,
+            channel_axis=-1,
+        )
+        for images in zip(*pair, strict=True)
+    ]
+    np.testing.assert_allclose(ssim(*pair), expected, atol=1e-5)
+
+
+def test_colorfulness_matches_the_formula_in_double_precision(pair):
+    red, green, blue = np.moveaxis(pair[0].astype(float), -1, 0)
+    one = (red - green).reshape(5, -1)
+    other = (0.5 * (red + green) - blue).reshape(5, -1)
+    expected = np.hypot(one.std(1), other.std(1)) + 0.3 * np.hypot(
+        one.mean(1), other.mean(1)
+    )
+    np.testing.assert_allclose(colorfulness(pair[0]), expected, rtol=1e-5)
+
+
+def test_colorfulness_keeps_the_sign_of_its_opponents():
+    # Half red, half green: absolute values would call both halves alike and lose the
+    # spread between them.
+    image = np.zeros((1, 8, 6, 3), np.uint8)
+    image[:, :4, :, 0] = 200
+    image[:, 4:, :, 1] = 200
+    np.testing.assert_allclose(colorfulness(image), 200 + 0.3 * 100, rtol=1e-5)
+
+
+def test_gray_has_no_colorfulness(pair):
+    gray = np.repeat(pair[0][..., :1], 3, axis=-1)
+    np.testing.assert_array_equal(colorfulness(gray), np.zeros(5))
+    assert np.all(np.asarray(colorfulness_difference(pair[0], gray)) < 0)
+
+
+def test_equal_images_are_perfect(pair):
+    np.testing.assert_array_equal(psnr(pair[0], pair[0]), np.full(5, np.inf))
+    np.testing.assert_allclose(ssim(pair[0], pair[0]), np.ones(5), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", PAIRED)
+def test_float_images_give_the_figures_of_their_stored_files(name, pair):
+    expected = np.asarray(PAIRED[name](*pair))
+    # A third of a level more or less disappears on storing.
+    truth, prediction = (images.astype("float32") / 255 for images in pair)
+    result = PAIRED[name](truth + 1 / 765, prediction - 1 / 765)
+    np.testing.assert_allclose(result, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.__name__)
+def test_streaming_equals_the_mean_over_images(metric, pair):
+    expected = np.mean(np.asarray(METRICS[metric](*pair)))
+    streamed = metric()
+    streamed.update_state(pair[0][:2], pair[1][:2])
+    streamed.update_state(pair[0][2:], pair[1][2:])
+    assert float(streamed.result()) == pytest.approx(float(expected), rel=1e-5)
+    again = metric.from_config(streamed.get_config())
+    again.update_state(*pair)
+    assert float(again.result()) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_metrics_stay_float32_under_a_mixed_policy(pair):
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        metric = SSIM()
+        metric.update_state(*pair)
+        result = metric.result()
+    finally:
+        keras.config.set_dtype_policy(policy)
+    assert keras.backend.standardize_dtype(result.dtype) == "float32"
+    assert float(result) == pytest.approx(np.mean(np.asarray(ssim(*pair))), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", PAIRED)
+@pytest.mark.parametrize(
+    "bad, message",
+    [
+        (lambda x: x[0], r"shape \(batch, height, width, 3\)"),
+        (lambda x: x.astype("int32"), "uint8 or float"),
+        (lambda x: x[:1], "same shape"),
+    ],
+    ids=["one image", "other integers", "another batch"],
+)
+def test_wrong_input_is_refused(name, bad, message, pair):
+    with pytest.raises(ValueError, match=message):
+        PAIRED[name](pair[0], bad(pair[1]))
+
+
+def test_ssim_refuses_images_smaller_than_its_window(pair):
+    with pytest.raises(ValueError, match="at least 11x11"):
+        ssim(pair[0][:, :10], pair[1][:, :10])
