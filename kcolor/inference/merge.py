@@ -1,0 +1,375 @@
+"""From a photograph's pixels to what the network sees, and from its ab to RGB.
+
+This is the NumPy/OpenCV twin of `kcolor.preprocessing`, which it may not import (Keras
+would come with it): same matrix, same units, same treatment of the gamut, within one
+level of 255. Full size is worked through in row tiles that stay in the cache.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+
+# The same numbers as in kcolor.preprocessing and kcolor.color; a test holds them equal.
+LIGHTNESS_SCALE = 50.0
+AB_SCALE = 110.0
+AB_MIN = (-86.2, -107.9)
+AB_MAX = (98.3, 94.5)
+_RGB_TO_XYZ = np.array(
+    [
+        [0.412453, 0.357580, 0.180423],
+        [0.212671, 0.715160, 0.072169],
+        [0.019334, 0.119193, 0.950227],
+    ]
+)
+_RGB_TO_WHITE_XYZ = _RGB_TO_XYZ / _RGB_TO_XYZ.sum(axis=1, keepdims=True)
+_WHITE_XYZ_TO_RGB = np.linalg.inv(_RGB_TO_WHITE_XYZ)
+_DELTA = 6 / 29
+
+# f(X/Xn) - f(Y/Yn) = a* / 500 and f(Z/Zn) - f(Y/Yn) = -b* / 200.
+_AB_TO_F = np.array([AB_SCALE / 500, -AB_SCALE / 200], "float32")
+_F_LOW = (AB_MIN[0] / 500, -AB_MAX[1] / 200)
+_F_HIGH = (AB_MAX[0] / 500, -AB_MIN[1] / 200)
+
+# Pixels a tile holds: a dozen float32 planes of it stay within a core's cache.
+_TILE = 1 << 15
+# Below this many pixels starting threads costs more than they save.
+_ALONE = 1 << 18
+# Window of the guided upsampling, in pixels of the small view, and the step of f (of
+# which L* is 116 f - 16) from which on it is an edge that colors should follow.
+_WINDOW = 9
+_EDGE = 0.02
+# Steps of linear light behind the 8-bit output: 0.2 levels apart at black, where the
+# sRGB curve is steepest, so a value is off by 0.1 at most before it is rounded.
+_STEPS = (1 << 14) - 1
+
+
+def linearize(rgb):
+    """Undoes the sRGB curve.
+
+    Args:
+        rgb: Float array, gamma-encoded, in `[0, 1]`.
+
+    Returns:
+        Array of the same shape, linear light, in `[0, 1]`.
+    """
+    curve = ((np.maximum(rgb, 0.04045) + 0.055) / 1.055) ** 2.4
+    return np.where(rgb <= 0.04045, rgb / 12.92, curve)
+
+
+def encode(linear):
+    """Applies the sRGB curve, the inverse of `linearize`.
+
+    Args:
+        linear: Float array, linear light, in `[0, 1]`.
+
+    Returns:
+        Array of the same shape, gamma-encoded, in `[0, 1]`.
+    """
+    curve = 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055
+    return np.where(linear <= 0.0031308, 12.92 * linear, curve)
+
+
+def _cube_root(luminance):
+    # CIE's f, of which L* is 116 f - 16.
+    return np.where(
+        luminance > _DELTA**3,
+        np.cbrt(np.maximum(luminance, _DELTA**3)),
+        luminance / (3 * _DELTA**2) + 4 / 29,
+    )
+
+
+_WEIGHTS = _RGB_TO_WHITE_XYZ[1].astype("float32")
+_LINEAR_8 = linearize(np.arange(256) / 255).astype("float32")
+_ROOT_8 = _cube_root(linearize(np.arange(256) / 255)).astype("float32")
+# A step is what truncation leaves, so its middle speaks for it.
+_MIDDLES = np.minimum((np.arange(65536) + 0.5) / _STEPS, 1)
+_OUT_8 = (encode(_MIDDLES) * 255 + 0.5).astype("uint8")
+
+
+def _has_wide_lut():
+    try:
+        cv2.LUT(np.zeros((1, 1), "uint16"), _OUT_8)
+    except cv2.error:
+        return False
+    return True
+
+
+_WIDE_LUT = _has_wide_lut()
+
+
+class _Tables:
+    """Tables that only color or 16-bit input needs, made on first use."""
+
+    _made = {}
+
+    @classmethod
+    def get(cls, name):
+        if name not in cls._made:
+            steps = np.arange(65536) / 65535
+            if name == "root":
+                table = _cube_root(steps)
+            elif name == "linear_16":
+                table = linearize(steps)
+            else:
+                table = _cube_root(linearize(steps))
+            cls._made[name] = table.astype("float32")
+        return cls._made[name]
+
+
+def lightness(pixels):
+    """Measures L* of each pixel; the tint of a toned scan goes no further than here.
+
+    Args:
+        pixels: uint8 or uint16 array of shape `(height, width)`, gray, or
+            `(height, width, 3)`, RGB; gamma-encoded sRGB.
+
+    Returns:
+        float32 array of shape `(height, width)`, L* / 50 - 1, in `[-1, 1]`.
+    """
+    _, root = _luminance(pixels)
+    return (116 * root - 16) / np.float32(LIGHTNESS_SCALE) - 1
+
+
+def _luminance(pixels):
+    # Relative luminance Y and its f, both float32 of shape (height, width).
+    if pixels.dtype == np.uint8:
+        if pixels.ndim == 2:
+            return cv2.LUT(pixels, _LINEAR_8), cv2.LUT(pixels, _ROOT_8)
+        linear = cv2.LUT(pixels, _LINEAR_8)
+        luminance = cv2.transform(linear, _WEIGHTS[None])
+        steps = (luminance * np.float32(65535) + np.float32(0.5)).astype("uint16")
+        # Y and f from one rounded number, so that they belong to the same gray.
+        np.multiply(steps, np.float32(1 / 65535), out=luminance)
+        root = np.empty_like(luminance)
+        _look_up(steps, _Tables.get("root"), root)
+        return luminance, root
+    if pixels.ndim == 2:
+        return _Tables.get("linear_16")[pixels], _Tables.get("root_16")[pixels]
+    linear = _Tables.get("linear_16")
+    luminance = linear[pixels[..., 0]] * _WEIGHTS[0]
+    luminance += linear[pixels[..., 1]] * _WEIGHTS[1]
+    luminance += linear[pixels[..., 2]] * _WEIGHTS[2]
+    return luminance, _cube_root(luminance).astype("float32")
+
+
+def shrink(pixels, height, width):
+    """Resizes by area average, or bilinearly where it enlarges.
+
+    Args:
+        pixels: uint8 or uint16 array of shape `(H, W)` or `(H, W, 3)`.
+        height: Height of the result.
+        width: Width of the result.
+
+    Returns:
+        Array of the same kind, `(height, width)` or `(height, width, 3)`.
+    """
+    # Halving is five times faster than OpenCV's area average and as good; the average
+    # does the rest, from at least twice the size.
+    while pixels.shape[0] >= 4 * height and pixels.shape[1] >= 4 * width:
+        rows, columns = pixels.shape[0] // 2, pixels.shape[1] // 2
+        even = pixels[: 2 * rows, : 2 * columns]
+        pixels = cv2.resize(even, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    enlarges = height > pixels.shape[0] or width > pixels.shape[1]
+    how = cv2.INTER_LINEAR if enlarges else cv2.INTER_AREA
+    return cv2.resize(pixels, (width, height), interpolation=how)
+
+
+def merge(pixels, ab, saturation=1.0, guide=None, out=None, blend=1.0, threads=1):
+    """Merges a photograph's own lightness with the colors of its small view.
+
+    Args:
+        pixels: uint8 or uint16 array of shape `(height, width)` or
+            `(height, width, 3)`, gamma-encoded sRGB. L* of the result is L* of this.
+        ab: float32 array of shape `(h, w, 2)`, a* and b* / 110, covering the picture.
+        saturation: Factor of a* and b*.
+        guide: float32 array of shape `(h, w)`, lightness of the small view in
+            `lightness`' unit: colors then follow the edges of the photograph. None:
+            colors are enlarged bilinearly.
+        out: Array that takes the result, of `pixels`' dtype and shape
+            `(height, width, 3)`; may be `pixels` itself. None: a new one.
+        blend: 1 is the merged picture, 0 is `pixels`; between them a mix.
+        threads: Threads to work with.
+
+    Returns:
+        RGB array of shape `(height, width, 3)`, gamma-encoded, of `pixels`' dtype.
+    """
+    height, width = pixels.shape[:2]
+    if out is None:
+        out = np.empty((height, width, 3), pixels.dtype)
+    offsets = ab * (_AB_TO_F * np.float32(saturation))
+    if guide is None:
+        offsets = np.clip(offsets, np.float32(_F_LOW), np.float32(_F_HIGH))
+        planes = cv2.split(offsets)
+    else:
+        planes = _local_lines(guide, offsets)
+    rows = _Rows(planes, height, width)
+    step = max(1, min(height, _TILE // width))
+    starts = iter(range(0, height, step))
+
+    def work():
+        tile = _Tile(step, width)
+        # Taking the next start from a shared iterator is atomic under the GIL.
+        for top in starts:
+            bottom = min(top + step, height)
+            source = pixels[top:bottom]
+            kept = source.copy() if blend != 1 else None
+            tile.merge(source, rows, top, out[top:bottom])
+            if kept is not None:
+                _mix_in(kept, blend, out[top:bottom])
+
+    if threads == 1 or height * width < _ALONE:
+        work()
+        return out
+    with ThreadPoolExecutor(threads) as pool:
+        for job in [pool.submit(work) for _ in range(threads)]:
+            job.result()
+    return out
+
+
+class _Rows:
+    """Small planes, enlarged to full width at once and to full height row by row."""
+
+    def __init__(self, planes, height, width):
+        small = planes[0].shape[0]
+        self.count = len(planes)
+        self._planes = np.empty((len(planes), small, width), "float32")
+        for plane, wide in zip(planes, self._planes, strict=True):
+            cv2.resize(plane, (width, small), wide, interpolation=cv2.INTER_LINEAR)
+        # Pixel centers, as OpenCV and every deep-learning resize agree on them.
+        at = (np.arange(height, dtype="float64") + 0.5) * (small / height) - 0.5
+        at = np.clip(at, 0, small - 1)
+        self._above = np.minimum(at.astype("intp"), max(small - 2, 0))
+        self._below = np.minimum(self._above + 1, small - 1)
+        self._share = (at - self._above).astype("float32")[:, None]
+
+    def read(self, top, out, scratch):
+        """Reads rows from `top` on into `out`, `(count, rows, width)`."""
+        rows = slice(top, top + out.shape[1])
+        np.take(self._planes, self._above[rows], axis=1, out=out, mode="clip")
+        np.take(self._planes, self._below[rows], axis=1, out=scratch, mode="clip")
+        scratch -= out
+        scratch *= self._share[rows]
+        out += scratch
+
+
+class _Tile:
+    """Working memory of one thread, and the arithmetic of one tile.
+
+    Planes lie stacked, so that one call works on two, three or four of them: NumPy
+    lets other threads run inside a call, and stops them between two calls.
+    """
+
+    _to_rgb = _WHITE_XYZ_TO_RGB.astype("float32")[:, :, None, None]
+    _low = np.array(_F_LOW, "float32")[:, None, None]
+    _high = np.array(_F_HIGH, "float32")[:, None, None]
+
+    def __init__(self, rows, width):
+        self._planes = np.empty((8, rows, width), "float32")
+        self._steps = np.empty((3, rows, width), "uint16")
+        self._levels = np.empty((3, rows, width), "uint8")
+
+    def merge(self, pixels, rows, top, out):
+        """Merges one tile; `out` may be `pixels`."""
+        count = pixels.shape[0]
+        planes = self._planes[:, :count]
+        y, fy = _luminance(pixels)
+        rows.read(top, planes[: rows.count], planes[4 : 4 + rows.count])
+        offsets = planes[:2]
+        if rows.count == 4:
+            # Guided: offset = intercept + slope * f.
+            slopes = planes[2:4]
+            slopes *= fy
+            offsets += slopes
+            np.clip(offsets, self._low, self._high, out=offsets)
+        self._cube(offsets, fy, y, planes[2:4], planes[4:6])
+        # Each row of the matrix sums to 1, so gray passes through it unchanged and
+        # only the offsets of X and Z from Y need weights.
+        linear, spare = planes[2:5], planes[5:8]
+        np.multiply(self._to_rgb[:, 0], offsets[0], out=linear)
+        np.multiply(self._to_rgb[:, 2], offsets[1], out=spare)
+        linear += spare
+        self._fit(y, linear, planes[0], planes[1], planes[5])
+        linear += y
+        if out.dtype == np.uint8:
+            self._encode_8(linear, out)
+        else:
+            for at, channel in enumerate(linear):
+                out[..., at] = encode(channel) * 65535 + 0.5
+
+    def _cube(self, offsets, fy, y, cubes, spare):
+        # From f(X) - f(Y) and f(Z) - f(Y) to X - Y and Z - Y, in place.
+        offsets += fy
+        if offsets.min() >= _DELTA:
+            np.multiply(offsets, offsets, out=cubes)
+            cubes *= offsets
+            np.subtract(cubes, y, out=offsets)
+            return
+        # Below delta f is the cube's tangent there: cube what lies above it, and go
+        # along the tangent for the rest.
+        np.maximum(offsets, np.float32(_DELTA), out=spare)
+        offsets -= spare
+        offsets *= np.float32(3 * _DELTA**2)
+        np.multiply(spare, spare, out=cubes)
+        cubes *= spare
+        offsets += cubes
+        offsets -= y
+
+    def _fit(self, y, offsets, share, reach, room):
+        # Colors outside sRGB move towards the gray of their own luminance, in linear
+        # light: chroma is lost, L* is kept (kcolor.color does the same). Of the three
+        # offsets from that gray one is negative and one positive, or all are 0.
+        np.maximum.reduce(offsets, axis=0, out=reach)
+        np.maximum(reach, np.float32(1e-6), out=reach)
+        np.subtract(np.float32(1), y, out=room)
+        np.divide(room, reach, out=share)
+        np.minimum.reduce(offsets, axis=0, out=reach)
+        np.negative(reach, out=reach)
+        np.maximum(reach, np.float32(1e-6), out=reach)
+        np.divide(y, reach, out=room)
+        np.minimum(share, room, out=share)
+        if share.min() < 1:
+            np.minimum(share, np.float32(1), out=share)
+            offsets *= share
+
+    def _encode_8(self, linear, out):
+        steps, levels = self._steps[:, : len(out)], self._levels[:, : len(out)]
+        np.multiply(linear, np.float32(_STEPS), out=steps, casting="unsafe")
+        for step, level in zip(steps, levels, strict=True):
+            _look_up(step, _OUT_8, level)
+        cv2.merge(list(levels), out)
+
+
+def _look_up(steps, table, out):
+    # OpenCV looks 16-bit values up since 5.0, three times as fast as NumPy.
+    if _WIDE_LUT:
+        cv2.LUT(steps, table, out)
+    else:
+        np.take(table, steps, out=out, mode="clip")
+
+
+def _local_lines(guide, offsets):
+    # A guided filter (He, Sun & Tang 2013; coefficients at low resolution as in He &
+    # Sun 2015): in each window the offsets are the line `intercept + slope * f` that
+    # fits best, and the line, not the color, is enlarged. At full size f is the
+    # photograph's own, so colors change where the photograph does.
+    f = (LIGHTNESS_SCALE * (guide + 1) + 16) / 116
+    mean = _box(f)
+    variance = _box(f * f) - mean * mean
+    slopes, intercepts = [], []
+    for offset in cv2.split(offsets):
+        level = _box(offset)
+        slope = (_box(f * offset) - mean * level) / (variance + _EDGE**2)
+        intercepts.append(_box(level - slope * mean))
+        slopes.append(_box(slope))
+    return [np.ascontiguousarray(plane, "float32") for plane in intercepts + slopes]
+
+
+def _box(plane):
+    return cv2.blur(plane, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT)
+
+
+def _mix_in(original, blend, out):
+    if original.ndim == 2:
+        original = np.repeat(original[..., None], 3, axis=2)
+    cv2.addWeighted(out, blend, original, 1 - blend, 0, dst=out)
