@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from kcolor.color import rgb_to_lab
-from kcolor.metrics.stored import pair_as_stored
+from kcolor.metrics.stored import as_float, pair_as_stored
 
 # Two hues this close to opposite (radians) count as exactly opposite. float32 cannot
 # tell them apart, and the formula jumps there.
@@ -117,7 +117,9 @@ def ciede2000(y_true, y_pred):
         ValueError: If a shape or dtype is another.
     """
     y_true, y_pred = pair_as_stored(y_true, y_pred)
-    difference = lab_difference(rgb_to_lab(y_true), rgb_to_lab(y_pred))
+    difference = lab_difference(
+        rgb_to_lab(as_float(y_true)), rgb_to_lab(as_float(y_pred))
+    )
     return ops.mean(difference, axis=(1, 2))
 
 

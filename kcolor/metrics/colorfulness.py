@@ -27,7 +27,7 @@ def colorfulness(images):
     Source: Hasler and Suesstrunk 2003, "Measuring Colourfulness in Natural Images",
     section 7, metric M3.
     """
-    r, g, b = ops.unstack(as_stored(images, "images") * 255.0, 3, axis=-1)
+    r, g, b = ops.unstack(ops.cast(as_stored(images, "images"), "float32"), 3, axis=-1)
     opponents = ops.stack([r - g, (r + g) / 2 - b], axis=-1)
     mean = ops.mean(opponents, axis=(1, 2), keepdims=True)
     variance = ops.mean(ops.square(opponents - mean), axis=(1, 2))

@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from kcolor.errors import DataError
-from kcolor.metrics.stored import pair_as_stored
+from kcolor.metrics.stored import as_float, pair_as_stored
 from kcolor.models.weights import read_safetensors
 
 # The publication's scaling layer, on RGB in [-1, 1].
@@ -343,7 +343,9 @@ class LPIPS(keras.metrics.Mean):
             sample_weight: Optional weights, `(batch,)`.
         """
         y_true, y_pred = pair_as_stored(y_true, y_pred)
-        super().update_state(self._model([y_true, y_pred]), sample_weight)
+        super().update_state(
+            self._model([as_float(y_true), as_float(y_pred)]), sample_weight
+        )
 
     def get_config(self):
         """Returns the arguments of the constructor."""

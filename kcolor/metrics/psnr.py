@@ -26,7 +26,8 @@ def psnr(y_true, y_pred):
         ValueError: If a shape or dtype is another.
     """
     y_true, y_pred = pair_as_stored(y_true, y_pred)
-    error = ops.mean(ops.square(y_true - y_pred), axis=(1, 2, 3))
+    difference = ops.cast(y_true, "float32") - ops.cast(y_pred, "float32")
+    error = ops.mean(ops.square(difference / 255.0), axis=(1, 2, 3))
     decibel = ops.log(ops.maximum(error, 1e-30)) * (-10.0 / math.log(10.0))
     return ops.where(error > 0, decibel, ops.full_like(decibel, math.inf))
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kcolor.metrics.stored import pair_as_stored
+from kcolor.metrics.stored import as_float, pair_as_stored
 
 SIGMA = 1.5
 WINDOW = 11
@@ -43,7 +43,7 @@ def ssim(y_true, y_pred):
             f"Received: shape={tuple(y_true.shape)}"
         )
     # Variances do not change with an offset, and around 0 they lose fewer digits.
-    x, y = y_true - 0.5, y_pred - 0.5
+    x, y = as_float(y_true) - 0.5, as_float(y_pred) - 0.5
     # Equation 13 needs the two variances only as their sum: four blurs, not five.
     blurred = _blur(ops.concatenate([x, y, x * x + y * y, x * y], axis=-1))
     mean_x, mean_y, mean_squares, mean_product = ops.split(blurred, 4, axis=-1)

@@ -1,7 +1,9 @@
 """How every metric reads an image: as the 8-bit file that would be stored.
 
 A prediction is judged after rounding to 256 levels, because that is what a user gets;
-so uint8 and float input give the same figures.
+so uint8 and float input give the same figures. Differences are then taken between whole
+levels, where they are exact: compilers fuse `x / 255 - y / 255` in a way that leaves a
+remainder for equal x and y.
 """
 
 import keras
@@ -17,7 +19,7 @@ def as_stored(images, name):
         name: What an error message calls it.
 
     Returns:
-        Float32 tensor of the same shape, multiples of 1/255 in `[0, 1]`.
+        uint8 tensor of the same shape.
 
     Raises:
         ValueError: If the shape is another, or the dtype neither uint8 nor float.
@@ -29,14 +31,14 @@ def as_stored(images, name):
             f"Received: shape={tuple(images.shape)}"
         )
     if dtype == "uint8":
-        return ops.cast(images, "float32") / 255.0
+        return images
     if "float" not in dtype:
         raise ValueError(
             f"`{name}` must be uint8 or float in [0, 1]. Received: dtype={dtype}"
         )
     levels = ops.clip(ops.cast(images, "float32"), 0.0, 1.0) * 255.0
-    # Half up, as `kcolor.preprocessing.join` rounds.
-    return ops.floor(levels + 0.5) / 255.0
+    # Adding 0.5 and truncating rounds half up, as `kcolor.preprocessing.join` does.
+    return ops.cast(levels + 0.5, "uint8")
 
 
 def pair_as_stored(y_true, y_pred):
@@ -47,7 +49,7 @@ def pair_as_stored(y_true, y_pred):
         y_pred: Predicted images, see `as_stored`.
 
     Returns:
-        Tuple of two float32 tensors, multiples of 1/255 in `[0, 1]`.
+        Tuple of two uint8 tensors.
 
     Raises:
         ValueError: As `as_stored` does, or if the shapes differ.
@@ -61,3 +63,8 @@ def pair_as_stored(y_true, y_pred):
                 f"Received: {tuple(y_true.shape)} and {tuple(y_pred.shape)}"
             )
     return y_true, y_pred
+
+
+def as_float(stored):
+    """Turns what `as_stored` returns into float32 in `[0, 1]`."""
+    return ops.cast(stored, "float32") / 255.0
