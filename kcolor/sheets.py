@@ -22,7 +22,14 @@ def contact_sheet(columns):
         width = images.shape[2]
         head = np.full((_LABEL_HEIGHT, width, 3), 255, np.uint8)
         cv2.putText(
-            head, label, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA
+            head,
+            label,
+            (4, 14),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.42,
+            (0, 0, 0),
+            1,
+            cv2.LINE_AA,
         )
         strips.append(np.concatenate([head, *images], axis=0))
     return np.concatenate(strips, axis=1)

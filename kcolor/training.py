@@ -1,9 +1,9 @@
 """`fit`: trains one system and leaves a run folder that can be resumed exactly.
 
-Resume rules: an epoch is the unit. Its end writes one checkpoint with the raw weights and
-the optimizer's state (moments, averages, iterations); data and augmentation depend on the
-seed and the count of pictures drawn alone; so a run that is killed and resumed repeats
-the broken epoch and then equals one that was never stopped.
+Resume rules: an epoch is the unit. Its end writes one checkpoint with the raw weights
+and the optimizer's state (moments, averages, iterations); data and augmentation depend
+on the seed and the count of pictures drawn alone; so a run that is killed and resumed
+repeats the broken epoch and then equals one that was never stopped.
 """
 
 import json
@@ -126,7 +126,7 @@ def fit(
         List of dicts, one per epoch: `epoch`, `loss`, `val_loss`, `val_psnr`, ...
 
     Raises:
-        ValueError: If an argument is out of its range or differs from the resumed run's.
+        ValueError: If an argument is out of range or differs from the resumed run's.
         DataError: If data, weights or run folder cannot be used, or the loss is NaN.
     """
     arguments = {k: v for k, v in locals().items()}
@@ -156,9 +156,6 @@ def fit(
             train = MemoryCache(train)
         pixel_loss = ColorizationLoss(loss, perceptual, _lpips(arguments))
         epoch_end = _EpochEnd(run, validation, size, batch_size)
-        stream = training_dataset(
-            train, size, batch_size, seed, done * steps * batch_size, degrade
-        )
         stages = [(0, freeze_epochs, True), (freeze_epochs, epochs, False)]
         for first, last, frozen in stages:
             if first == last or done > last or (done == last and last == epochs):
@@ -172,10 +169,13 @@ def fit(
                     # Keras' fit does so at the end of a stage.
                     optimizer.finalize_variable_values(model.trainable_variables)
                     continue
+            start = max(first, done)
             model.fit(
-                stream,
+                training_dataset(
+                    train, size, batch_size, seed, start * steps * batch_size, degrade
+                ),
                 epochs=last,
-                initial_epoch=max(first, done),
+                initial_epoch=start,
                 steps_per_epoch=steps,
                 callbacks=[epoch_end, _StopAtNaN(run)],
                 shuffle=False,  # the stream is in its own seeded order already
@@ -238,7 +238,9 @@ class _EpochEnd(keras.callbacks.Callback):
                 }
                 columns = {k: np.asarray(v)[:_SAMPLES] for k, v in columns.items()}
                 sheet = contact_sheet(columns)
-        with replacing(self.run / "samples" / f"epoch-{epoch + 1:04d}.png") as temporary:
+        with replacing(
+            self.run / "samples" / f"epoch-{epoch + 1:04d}.png"
+        ) as temporary:
             cv2.imwrite(str(temporary), sheet[..., ::-1])
         return {"val_loss": loss / count, "val_psnr": float(np.mean(scores))}
 
@@ -266,8 +268,8 @@ class _StopAtNaN(keras.callbacks.Callback):
         loss = logs["loss"]
         if not math.isfinite(loss):
             raise DataError(
-                f"{self.run}: the loss became {loss} at step {batch + 1} of this epoch. "
-                "The last good checkpoint is kept; try a lower --learning-rate"
+                f"{self.run}: the loss became {loss} at step {batch + 1} of this "
+                "epoch. The last good checkpoint is kept; try a lower --learning-rate"
             )
 
 
@@ -319,7 +321,9 @@ def _check(arguments):
         )
     for name in ("batch_size", "epochs", "steps_per_epoch", "val_images"):
         if arguments[name] is not None and arguments[name] < 1:
-            raise ValueError(f"`{name}` must be at least 1. Received: {arguments[name]}")
+            raise ValueError(
+                f"`{name}` must be at least 1. Received: {arguments[name]}"
+            )
     if not 0 <= arguments["freeze_epochs"] <= arguments["epochs"]:
         raise ValueError(
             f"`freeze_epochs` must be 0 to {arguments['epochs']} (all epochs). "

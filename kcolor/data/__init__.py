@@ -1,1 +1,1 @@
-"""Photographs in: sources (folders, archives), and the pipelines that feed a network."""
+"""Photographs in: sources (folders, archives) and the pipelines behind them."""

@@ -46,16 +46,19 @@ def training_dataset(source, size, batch_size, seed=0, start=0, degrade=0.0):
             epoch, position = epoch + 1, 0
 
     def load(index, drawn):
-        rng = np.random.default_rng((seed, 1, int(drawn)))
+        def crop(picture):
+            # A generator of its own for each of a pair gives both the same crop.
+            rng = np.random.default_rng((seed, 1, int(drawn)))
+            return random_crop(picture, size, rng)
+
         rgb = source.read(int(index))
         gray = source.gray(int(index))
         if gray is None:
-            crop = random_crop(rgb, size, rng)
-            return crop, crop
+            rgb = crop(rgb)
+            return rgb, rgb
         if gray.shape != rgb.shape:
             gray = cv2.resize(gray, rgb.shape[1::-1], interpolation=cv2.INTER_AREA)
-        both = random_crop(np.concatenate([rgb, gray], axis=-1), size, rng)
-        return np.ascontiguousarray(both[..., :3]), np.ascontiguousarray(both[..., 3:])
+        return crop(rgb), crop(gray)
 
     def load_tensor(index, drawn):
         rgb, gray = tf.numpy_function(load, [index, drawn], [tf.uint8, tf.uint8])

@@ -133,9 +133,9 @@ def open_source(path):
     """Opens a source of color photographs.
 
     Args:
-        path: A folder (searched recursively), a folder or archive with `color/` and
-            `gray/` in it (files pair by stem), a `.tar` or `.zip` of either, or None for
-            the color photographs that come inside scikit-image.
+        path: A folder (searched recursively), one that holds `color/` and `gray/`
+            (files pair by stem), a `.tar` or `.zip` of either, or None for the color
+            photographs that come inside scikit-image.
 
     Returns:
         `Source`.
@@ -294,7 +294,9 @@ def _zip(path):
     def reader(name):
         return lambda: archive.read(name)
 
-    return {i.filename: reader(i.filename) for i in archive.infolist() if not i.is_dir()}
+    return {
+        i.filename: reader(i.filename) for i in archive.infolist() if not i.is_dir()
+    }
 
 
 def _pair(path, readers):

@@ -112,7 +112,9 @@ def _build(name):
         # (g - mean) / std of a gray g in [0, 1], which is (lightness + 1) / 2.
         x = keras.layers.Rescaling(
             scale=[0.5 / s for s in _TORCH_STD],
-            offset=[(0.5 - m) / s for m, s in zip(_TORCH_MEAN, _TORCH_STD, strict=True)],
+            offset=[
+                (0.5 - m) / s for m, s in zip(_TORCH_MEAN, _TORCH_STD, strict=True)
+            ],
             name="preprocess",
         )(x)
         levels = _resnet_v1_basic(x, _RESNET_BLOCKS[name])
@@ -212,9 +214,7 @@ def _imagenet(name):
                 for variable in layer.weights
             }
         url = _TORCHVISION_URL.format(name=name)
-        return read_safetensors(
-            keras.utils.get_file(f"kcolor_{name}.safetensors", url)
-        )
+        return read_safetensors(keras.utils.get_file(f"kcolor_{name}.safetensors", url))
     # keras.utils.get_file wraps every network failure in a bare Exception.
     except Exception as error:  # noqa: BLE001
         raise DataError(

@@ -1,0 +1,184 @@
+"""Tests for kcolor.data.sources: every kind of source, pairs, faults, splits."""
+
+import tarfile
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from kcolor.data.sources import (
+    MemoryCache,
+    decode,
+    list_hash,
+    open_source,
+    open_sources,
+    split_by_hash,
+)
+from kcolor.errors import DataError
+
+
+def picture(seed, height=9, width=14):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), "uint8")
+
+
+def save(path, rgb):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(rgb).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "photos"
+    for i, name in enumerate(["b.png", "a/c.png", "a/é d.PNG"]):
+        save(root / name, picture(i))
+    (root / "notes.txt").write_text("not a picture")
+    save(root / ".hidden.png", picture(9))
+    return root
+
+
+def archive(kind, folder, path):
+    files = [p for p in sorted(folder.rglob("*"), reverse=True) if p.is_file()]
+    if kind == "tar":
+        with tarfile.open(path, "w") as file:
+            for p in files:
+                file.add(p, p.relative_to(folder).as_posix())
+    else:
+        with zipfile.ZipFile(path, "w") as file:
+            for p in files:
+                file.write(p, p.relative_to(folder).as_posix())
+    return path
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar", "zip"])
+def test_pictures_are_found_sorted_and_read_whatever_holds_them(kind, folder, tmp_path):
+    path = folder
+    if kind != "folder":
+        path = archive(kind, folder, tmp_path / f"photos.{kind}")
+    source = open_source(path)
+    assert source.names == ["a/c.png", "a/é d.PNG", "b.png"]
+    for i, seed in enumerate([1, 2, 0]):
+        np.testing.assert_array_equal(source.read(i), picture(seed))
+    assert source.gray(0) is None
+
+
+def test_pairs_are_matched_by_stem_and_not_by_order(tmp_path):
+    for i, name in enumerate(["x", "y", "z"]):
+        save(tmp_path / "color" / f"{name}.png", picture(i))
+        save(tmp_path / "gray" / f"{name}.bmp", picture(10 + i))
+    save(tmp_path / "color" / "sub" / "x.png", picture(3))
+    save(tmp_path / "gray" / "sub" / "x.png", picture(13))
+    source = open_source(tmp_path)
+    assert source.names == ["sub/x", "x", "y", "z"]
+    for i, seed in enumerate([3, 0, 1, 2]):
+        np.testing.assert_array_equal(source.read(i), picture(seed))
+        np.testing.assert_array_equal(source.gray(i), picture(10 + seed))
+
+
+@pytest.mark.parametrize("side, other", [("color", "gray"), ("gray", "color")])
+def test_a_missing_partner_is_named(side, other, tmp_path):
+    for name in ("x", "y"):
+        save(tmp_path / side / f"{name}.png", picture(0))
+    save(tmp_path / other / "x.png", picture(1))
+    with pytest.raises(DataError, match=f"{side}/y has no partner .* in {other}/"):
+        open_source(tmp_path)
+
+
+def test_several_sources_keep_equal_names_apart(folder):
+    source = open_sources([folder, folder])
+    assert len(source) == 6 and source.names[0] == "0/a/c.png"
+    np.testing.assert_array_equal(source.read(3), picture(1))
+
+
+def test_without_a_path_scikit_image_provides_the_photographs():
+    source = open_source(None)
+    assert "chelsea.png" in source.names
+    assert all(source.read(i).ndim == 3 for i in range(len(source)))
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda p: p / "nothing", "no such file or folder"),
+        (lambda p: p, "holds no picture"),
+        (lambda p: (p / "a.rar", (p / "a.rar").write_text("x"))[0], "must be a folder"),
+        (lambda p: (p / "a.tar", (p / "a.tar").write_text("x"))[0], "not a readable"),
+        (lambda p: (p / "a.zip", (p / "a.zip").write_text("x"))[0], "not a readable"),
+    ],
+)
+def test_unusable_sources_are_named(make, message, tmp_path):
+    with pytest.raises(DataError, match=message):
+        open_source(make(tmp_path))
+
+
+def jpeg(rgb):
+    return cv2.imencode(".jpg", rgb[..., ::-1])[1].tobytes()
+
+
+@pytest.mark.parametrize(
+    "data, message",
+    [
+        (b"", "empty"),
+        (b"no picture at all", "not a readable picture"),
+        (jpeg(picture(0, 64, 80))[:-900], "truncated"),
+    ],
+)
+def test_bad_files_are_named_with_their_reason(data, message, tmp_path):
+    save(tmp_path / "good.png", picture(0))
+    (tmp_path / "bad.jpg").write_bytes(data)
+    source = open_source(tmp_path)
+    with pytest.raises(DataError, match=f"bad.jpg: .*{message}"):
+        source.read(0)
+
+
+def test_whole_jpeg_with_bytes_after_its_end_is_read():
+    data = jpeg(picture(0, 64, 80))
+    assert decode(data + b"trailing").shape == (64, 80, 3)
+
+
+def test_orientation_is_honored(tmp_path):
+    rgb = np.repeat(np.repeat(picture(0, 4, 6), 8, 0), 8, 1)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned clockwise
+    Image.fromarray(rgb).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    upright = open_source(tmp_path).read(0)
+    assert upright.shape == (48, 32, 3)
+    np.testing.assert_allclose(upright.mean(), np.rot90(rgb, -1).mean(), atol=2)
+
+
+def test_hash_split_is_stable_when_files_are_added(tmp_path):
+    for i in range(40):
+        save(tmp_path / f"{i}.png", picture(i, 2, 2))
+    source = open_source(tmp_path)
+    train, validation = split_by_hash(source, 0.3)
+    assert sorted(train.names + validation.names) == source.names
+    assert 0 < len(validation) < 25
+    for i in range(40, 60):
+        save(tmp_path / f"{i}.png", picture(i, 2, 2))
+    larger_train, larger_validation = split_by_hash(open_source(tmp_path), 0.3)
+    assert set(validation.names) <= set(larger_validation.names)
+    assert set(train.names) <= set(larger_train.names)
+
+
+def test_list_hash_tells_lists_apart(folder):
+    source = open_source(folder)
+    assert list_hash(source) == list_hash(open_source(folder))
+    assert list_hash(source) != list_hash(source.subset([0, 1]))
+
+
+def test_cache_reads_each_picture_once(folder):
+    class Counting:
+        path, names, reads = "", ["a", "b"], []
+
+        def __len__(self):
+            return 2
+
+        def read(self, index):
+            self.reads.append(index)
+            return picture(index)
+
+    cache = MemoryCache(Counting())
+    for index in (0, 1, 0, 0):
+        np.testing.assert_array_equal(cache.read(index), picture(index))
+    assert Counting.reads == [0, 1]

@@ -1,0 +1,58 @@
+"""Tests for kcolor.losses."""
+
+import keras
+import numpy as np
+import pytest
+
+from kcolor.losses import ColorizationLoss
+from kcolor.preprocessing import recompose
+
+
+def random_batch():
+    rng = np.random.default_rng(0)
+    y_true = rng.uniform(-0.8, 0.8, (3, 6, 5, 3)).astype("float32")
+    return y_true, rng.uniform(-0.8, 0.8, (3, 6, 5, 2)).astype("float32")
+
+
+def test_pixel_losses_equal_their_formulas():
+    y_true, y_pred = random_batch()
+    error = np.abs(y_true[..., 1:] - y_pred)
+    delta = 5 / 110
+    huber = np.where(error < delta, error**2 / (2 * delta), error - delta / 2)
+    for name, expected in (("l2", error**2), ("l1", error), ("huber", huber)):
+        loss = ColorizationLoss(name)(y_true, y_pred)
+        np.testing.assert_allclose(loss, expected.mean(), rtol=1e-5)
+
+
+def test_lightness_does_not_enter_the_pixel_loss():
+    y_true, y_pred = random_batch()
+    other = y_true.copy()
+    other[..., 0] *= -1
+    for name in ("l1", "l2"):
+        loss = ColorizationLoss(name)
+        np.testing.assert_array_equal(loss(y_true, y_pred), loss(other, y_pred))
+
+
+def test_perceptual_term_compares_recomposed_pictures_of_half_the_batch():
+    y_true, y_pred = random_batch()
+    a, b = keras.Input((None, None, 3)), keras.Input((None, None, 3))
+    distance = keras.Model([a, b], keras.ops.mean(keras.ops.abs(a - b), axis=(1, 2, 3)))
+    loss = ColorizationLoss("l1", perceptual=2.0, lpips=distance, perceptual_share=0.6)
+    lightness = y_true[:2, ..., :1]
+    truth, picture = (
+        np.asarray(recompose(lightness, ab)) for ab in (y_true[:2, ..., 1:], y_pred[:2])
+    )
+    expected = np.abs(y_true[..., 1:] - y_pred).mean() + 2 * np.mean(
+        np.abs(truth - picture)
+    )
+    np.testing.assert_allclose(loss(y_true, y_pred), expected, rtol=1e-5)
+
+
+def test_unknown_loss_is_named():
+    with pytest.raises(ValueError, match="Received: 'l3'"):
+        ColorizationLoss("l3")
+
+
+def test_perceptual_loss_without_weights_is_refused():
+    with pytest.raises(ValueError, match="LPIPS"):
+        ColorizationLoss("l1", perceptual=0.5)

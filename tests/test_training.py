@@ -1,0 +1,186 @@
+"""Tests for kcolor.training: run folder, exact resume, freezing, refusals."""
+
+import inspect
+import json
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+from kcolor import training
+from kcolor.errors import DataError
+from kcolor.models import build_mobile, build_unet
+from kcolor.optimizers import LayerwiseAdamW
+from kcolor.runs import load_model, read_history
+
+SMALL = dict(
+    backbone="mobilenet_v2",
+    backbone_weights="none",
+    size=32,
+    batch_size=2,
+    steps_per_epoch=3,
+    val_images=2,
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """An unbroken run of three epochs on scikit-image's photographs."""
+    run = tmp_path_factory.mktemp("runs") / "finished"
+    training.fit("mobile", run, epochs=3, **SMALL)
+    return run
+
+
+def test_run_folder_holds_everything_that_was_promised(finished):
+    config = json.loads((finished / "config.json").read_text())
+    assert set(config["arguments"]) == set(inspect.signature(training.fit).parameters)
+    assert config["arguments"]["size"] == 32
+    assert config["versions"]["keras"] == keras.__version__
+    assert len(config["files_sha256"]["train"]) == 64
+    history = read_history(finished)
+    assert [row["epoch"] for row in history] == [1, 2, 3]
+    assert all(np.isfinite(row["val_psnr"]) for row in history)
+    sheet = cv2.imread(str(finished / "samples" / "epoch-0003.png"))
+    assert sheet.shape[1] == 3 * 32  # gray | predicted | truth
+    assert list((finished / "logs").glob("events.out.tfevents.*"))
+    assert not list(finished.rglob(".*"))  # no temporary file stays
+
+
+def test_killed_run_resumes_to_the_same_history(finished, tmp_path, monkeypatch):
+    class Killed(Exception):
+        pass
+
+    class StopInEpochTwo(training._StopAtNaN):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.epoch = epoch
+
+        def on_train_batch_end(self, batch, logs=None):
+            if (self.epoch, batch) == (1, 1):
+                raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(training, "_StopAtNaN", StopInEpochTwo)
+        training.fit("mobile", tmp_path / "run", epochs=3, **SMALL)
+    assert len(read_history(tmp_path / "run")) == 1
+    training.fit("mobile", tmp_path / "run", epochs=3, resume=True, **SMALL)
+    expected, resumed = read_history(finished), read_history(tmp_path / "run")
+    for one, two in zip(expected, resumed, strict=True):
+        one.pop("images_per_second"), two.pop("images_per_second")
+        assert one == pytest.approx(two, abs=1e-4)
+    lightness = np.random.default_rng(0).uniform(-1, 1, (1, 32, 64, 1))
+    outputs = [load_model(run)(lightness) for run in (finished, tmp_path / "run")]
+    np.testing.assert_allclose(*outputs, atol=1e-4)
+
+
+def test_resume_across_the_end_of_freezing_equals_an_unbroken_run(tmp_path):
+    arguments = {**SMALL, "freeze_epochs": 1, "ema": 0.5}
+    training.fit("mobile", tmp_path / "whole", epochs=2, **arguments)
+    whole = read_history(tmp_path / "whole")
+    for path in (tmp_path / "whole" / "checkpoints").glob("epoch-0002*"):
+        path.unlink()  # as if killed after the first epoch
+    training.fit("mobile", tmp_path / "whole", epochs=2, resume=True, **arguments)
+    resumed = read_history(tmp_path / "whole")
+    assert resumed[-1]["loss"] == pytest.approx(whole[-1]["loss"], abs=1e-4)
+    assert resumed[-1]["val_loss"] == pytest.approx(whole[-1]["val_loss"], abs=1e-4)
+
+
+def test_resuming_a_finished_run_changes_nothing(finished):
+    before = (finished / "history.csv").read_bytes()
+    training.fit("mobile", finished, epochs=3, resume=True, **SMALL)
+    assert (finished / "history.csv").read_bytes() == before
+
+
+def test_resume_with_another_argument_is_refused(finished):
+    with pytest.raises(ValueError, match="started with batch_size=2.*Received: 4"):
+        training.fit(
+            "mobile", finished, epochs=3, resume=True, **{**SMALL, "batch_size": 4}
+        )
+
+
+def test_a_run_is_never_overwritten(finished):
+    with pytest.raises(DataError, match="holds a run already"):
+        training.fit("mobile", finished, epochs=3, **SMALL)
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"size": 100}, "multiple of 32. Received: 100"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1"),
+        ({"loss": "l3"}, "Received: 'l3'"),
+        ({"precision": "half"}, "Received: 'half'"),
+        ({"freeze_epochs": 40}, "`freeze_epochs` must be"),
+        ({"perceptual": 0.5}, "LPIPS"),
+    ],
+)
+def test_wrong_arguments_are_named(wrong, message, tmp_path, monkeypatch):
+    monkeypatch.delenv("KCOLOR_LPIPS_WEIGHTS", raising=False)
+    with pytest.raises(ValueError, match=message):
+        training.fit("mobile", tmp_path / "run", **{**SMALL, **wrong})
+
+
+def test_nan_stops_the_run_and_keeps_the_last_checkpoint(tmp_path):
+    arguments = {**SMALL, "learning_rate": 1e38, "clip_norm": 0, "warmup_steps": 0}
+    with pytest.raises(DataError, match="the loss became .* at step"):
+        training.fit("mobile", tmp_path / "run", epochs=4, **arguments)
+
+
+def test_frozen_layers_stay_bit_equal_while_the_decoder_moves(tmp_path):
+    start = tmp_path / "start.keras"
+    build_mobile().save(start)
+    arguments = {**SMALL, "freeze_epochs": 1, "ema": 0.0, "init_from": start}
+    training.fit("mobile", tmp_path / "run", epochs=1, **arguments)
+    before, after = (
+        keras.models.load_model(p, compile=False)
+        for p in (start, tmp_path / "run" / "model.keras")
+    )
+    encoder = {v.path for v in before.get_layer("encoder").weights}
+    for one, two in zip(before.weights, after.weights, strict=True):
+        if one.path in encoder:
+            np.testing.assert_array_equal(one, two)
+    assert np.any(after.get_layer("head").kernel)
+
+
+def test_frozen_levels_end_at_the_level():
+    model = build_mobile()
+    training._freeze_levels(model, 3)
+    trainable = {v.path.split("/")[0] for v in model.trainable_variables}
+    assert "block_5_project" not in trainable and "Conv1" not in trainable
+    assert {"block_6_expand", "block_16_project", "head"} <= trainable
+
+
+def test_layerwise_rates_scale_each_step():
+    rng = np.random.default_rng(0)
+    variables = [keras.Variable(rng.normal(size=(3, 4))) for _ in range(2)]
+    before = [v.numpy() for v in variables]
+    optimizer = LayerwiseAdamW(0.1, rates={variables[1].path: 0.25}, weight_decay=0)
+    optimizer.build(variables)
+    gradient = keras.ops.convert_to_tensor(rng.normal(size=(3, 4)), "float32")
+    optimizer.apply([gradient, gradient])
+    steps = [v.numpy() - b for v, b in zip(variables, before, strict=True)]
+    np.testing.assert_allclose(steps[1], 0.25 * steps[0], rtol=1e-4)
+    rebuilt = LayerwiseAdamW.from_config(optimizer.get_config())
+    assert rebuilt.rates == optimizer.rates
+
+
+@pytest.mark.slow
+def test_unet_overfits_one_batch_beyond_32_db():
+    """Measured with sixteen pieces of scikit-image's photographs."""
+    from kcolor.data.pipeline import resize_square
+    from kcolor.data.sources import open_source
+    from kcolor.metrics.psnr import psnr
+    from kcolor.preprocessing import join, split
+
+    source = open_source(None)
+    pictures = [source.read(i) for i in range(len(source))]
+    half = [(p[: len(p) // 2], p[len(p) // 2 :]) for p in pictures]
+    third = [p[:, : p.shape[1] // 2] for p in pictures]
+    pieces = [part for pair in half for part in pair] + third
+    rgb = np.stack([resize_square(p, 64) for p in pieces[:16]])
+    lightness, ab = split(rgb)
+    model = build_unet("resnet18")
+    model.compile(keras.optimizers.Adam(2e-3), "mae", jit_compile=False)
+    model.fit(lightness, ab, batch_size=16, epochs=300, verbose=0)
+    result = join(lightness, model(lightness, training=True))
+    assert np.mean(psnr(rgb, np.asarray(result))) > 32
