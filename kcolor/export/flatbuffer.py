@@ -1,0 +1,132 @@
+"""The insides of a `.tflite` file: its operators, its parameters and kcolor's card.
+
+Imports no TensorFlow: the schema comes with LiteRT.
+"""
+
+import collections
+import json
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from kcolor.errors import DataError
+
+CARD = "kcolor"  # Name of the metadata buffer; its content is UTF-8 JSON.
+_OPERATORS = {
+    value: name
+    for name, value in vars(schema.BuiltinOperator).items()
+    if not name.startswith("_")
+}
+
+
+class _AlignedBuffer(schema.BufferT):
+    """A buffer that is packed at a multiple of 16, as the C++ writer does.
+
+    The generated `Pack` aligns to one byte; SIMD kernels read weights in place.
+    """
+
+    def Pack(self, builder):  # noqa: N802 (the schema's name)
+        data = None
+        if self.data is not None:
+            content = np.asarray(self.data, np.uint8).tobytes()
+            builder.StartVector(1, len(content), 16)
+            builder.head -= len(content)
+            builder.Bytes[builder.head : builder.head + len(content)] = content
+            data = builder.EndVector()
+        schema.BufferStart(builder)
+        if data is not None:
+            schema.BufferAddData(builder, data)
+        return schema.BufferEnd(builder)
+
+
+def read(content):
+    """Unpacks the bytes of a `.tflite` file.
+
+    Args:
+        content: Bytes of the file.
+
+    Returns:
+        The schema's `ModelT`.
+
+    Raises:
+        DataError: If the bytes are no TFLite file.
+    """
+    if bytes(content[4:8]) != b"TFL3":
+        raise DataError("the file is not in TFLite's format")
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(content), 0))
+
+
+def write(model):
+    """Packs a `ModelT` into the bytes of a `.tflite` file."""
+    for position, buffer in enumerate(model.buffers):
+        aligned = _AlignedBuffer()
+        aligned.data = buffer.data
+        model.buffers[position] = aligned
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def operators(model):
+    """Counts the operators of all subgraphs.
+
+    Args:
+        model: `ModelT`.
+
+    Returns:
+        Dict of name to count. A builtin operator has its name in capitals; a custom
+        one, Flex operators among them, is `CUSTOM:` and its own name.
+    """
+    names = []
+    for code in model.operatorCodes:
+        # Files for old runtimes hold the code in the deprecated field alone.
+        number = max(code.builtinCode, code.deprecatedBuiltinCode)
+        name = _OPERATORS[number]
+        if number == schema.BuiltinOperator.CUSTOM:
+            name = f"CUSTOM:{(code.customCode or b'').decode()}"
+        names.append(name)
+    return dict(
+        collections.Counter(
+            names[operator.opcodeIndex]
+            for graph in model.subgraphs
+            for operator in graph.operators
+        )
+    )
+
+
+def constant_bytes(model):
+    """Returns how many bytes of constants the file holds."""
+    return sum(len(b.data) for b in model.buffers if b.data is not None)
+
+
+def add_card(model, card):
+    """Puts kcolor's card into a `ModelT`, in place of an older one."""
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(json.dumps(card).encode(), np.uint8)
+    entry = schema.MetadataT()
+    entry.name = CARD
+    entry.buffer = len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [
+        m for m in model.metadata or [] if m.name not in (CARD, CARD.encode())
+    ] + [entry]
+
+
+def read_card(content):
+    """Reads kcolor's card out of the bytes of a `.tflite` file.
+
+    Args:
+        content: Bytes of the file.
+
+    Returns:
+        Dict, empty where the file has none.
+
+    Raises:
+        DataError: If the bytes are no TFLite file.
+    """
+    model = read(content)
+    for entry in model.metadata or []:
+        if entry.name == CARD.encode():
+            return json.loads(bytes(model.buffers[entry.buffer].data))
+    return {}

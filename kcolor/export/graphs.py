@@ -1,0 +1,153 @@
+"""The graphs around a network: what turns pictures into pictures inside a file.
+
+What a reader would get wrong: `UpSampling2D` wants a size that is known when it is
+traced. A graph for any size therefore either keeps the network at a fixed size and
+resizes around it, or uses `any_size`, the same network with resizes that ask the tensor.
+"""
+
+import keras
+import tensorflow as tf
+
+from kcolor.errors import DataError
+from kcolor.preprocessing import join, split
+
+# The names of the network's operations start with it, so that a quantizer can tell them
+# from the color math.
+NETWORK_SCOPE = "network"
+# Pictures are enlarged or sampled to this multiple of the network's size and averaged
+# from there: TFLite has no antialiased resize.
+_OVERSAMPLING = 4
+
+
+def as_float32(model):
+    """Rebuilds a network under float32.
+
+    A network that was built under mixed precision casts inside, and neither the TFLite
+    nor the ONNX converter takes those casts.
+
+    Args:
+        model: Functional `keras.Model` under any dtype policy.
+
+    Returns:
+        `keras.Model` with the same weights; `model` itself if it is float32 throughout.
+    """
+    config = keras.saving.serialize_keras_object(model)
+    if not _replace_policies(config):
+        return model
+    rebuilt = keras.saving.deserialize_keras_object(config)
+    rebuilt.set_weights(model.get_weights())
+    return rebuilt
+
+
+def _replace_policies(config):
+    """Makes every dtype policy in a nested config float32; says if one was not."""
+    found = False
+    items = config.values() if isinstance(config, dict) else config
+    if isinstance(config, dict) and config.get("class_name") == "DTypePolicy":
+        found = config["config"]["name"] != "float32"
+        config["config"]["name"] = "float32"
+    for item in items:
+        if isinstance(item, dict | list | tuple):
+            found |= _replace_policies(item)
+    return found
+
+
+class _Upsampling(keras.layers.Layer):
+    """`UpSampling2D` with bilinear interpolation, for sizes known only at run time."""
+
+    def __init__(self, factors, **kwargs):
+        super().__init__(**kwargs)
+        self.factors = factors
+
+    def call(self, x):
+        return tf.image.resize(x, tf.shape(x)[1:3] * self.factors)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], None, None, input_shape[3])
+
+
+def any_size(model):
+    """Copies a network so that it traces without knowing the picture's size.
+
+    Args:
+        model: Functional float32 `keras.Model`.
+
+    Returns:
+        `keras.Model` with equal weights and answers.
+
+    Raises:
+        DataError: If it upsamples in a way other than bilinear.
+    """
+
+    def clone(layer):
+        if not isinstance(layer, keras.layers.UpSampling2D):
+            return layer.__class__.from_config(layer.get_config())
+        if layer.interpolation != "bilinear":
+            raise DataError(
+                f"{model.name}: layer {layer.name} upsamples by {layer.interpolation}; "
+                "only bilinear upsampling can be exported for any size"
+            )
+        return _Upsampling(layer.size, name=layer.name, dtype="float32")
+
+    copy = keras.models.clone_model(model, clone_function=clone, recursive=True)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def predict(model, lightness):
+    """Runs the network under the scope that marks its operations.
+
+    Args:
+        model: Float32 `keras.Model`.
+        lightness: float32 tensor `(B, H, W, 1)` in [-1, 1].
+
+    Returns:
+        float32 tensor `(B, H, W, 2)` in [-1, 1].
+    """
+    with tf.name_scope(NETWORK_SCOPE):
+        return model(lightness, training=False)
+
+
+def shrink(lightness, size):
+    """Brings lightness of any size to the network's, with TFLite's own operations.
+
+    Args:
+        lightness: float32 tensor `(B, H, W, 1)`.
+        size: `(height, width)` of the result.
+
+    Returns:
+        float32 tensor `(B, height, width, 1)`: bilinear samples on a grid four times as
+        fine, averaged.
+    """
+    fine = tf.image.resize(lightness, [side * _OVERSAMPLING for side in size])
+    return tf.nn.avg_pool2d(fine, _OVERSAMPLING, _OVERSAMPLING, "VALID")
+
+
+def colorize_fixed(model, image):
+    """Colorizes pictures that have the network's size.
+
+    Args:
+        model: Float32 `keras.Model`.
+        image: uint8 RGB tensor `(B, H, W, 3)`.
+
+    Returns:
+        uint8 RGB tensor `(B, H, W, 3)`.
+    """
+    lightness, _ = split(image)
+    return join(lightness, predict(model, lightness))
+
+
+def colorize_any(model, image, size):
+    """Colorizes pictures of any size around a network of a fixed one.
+
+    Args:
+        model: Float32 `keras.Model`.
+        image: uint8 RGB tensor `(B, H, W, 3)`.
+        size: `(height, width)` that the network sees.
+
+    Returns:
+        uint8 RGB tensor `(B, H, W, 3)` with the lightness of `image` at every pixel.
+    """
+    lightness, _ = split(image)
+    ab = predict(model, shrink(lightness, size))
+    return join(lightness, tf.image.resize(ab, tf.shape(image)[1:3]))

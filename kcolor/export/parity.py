@@ -1,0 +1,190 @@
+"""Parity: runs an exported file in its own runtime against Keras, on real pictures.
+
+The limits are those that the documentation promises; a file that exceeds them is never
+kept.
+"""
+
+import cv2
+import numpy as np
+
+from kcolor.data.sources import open_source
+from kcolor.errors import DataError
+from kcolor.preprocessing import AB_SCALE, join, split
+
+PICTURES = 16
+# How far the 8-bit answer may be from Keras': largest and mean difference in levels.
+LIMITS = {
+    "none": {"max_levels": 1},
+    "fp16": {"max_levels": 2},
+    "dynamic": {"mean_levels": 2.0},
+    "int8": {"mean_levels": 2.0},
+}
+# How much worse a quantized file may be than Keras on true colors.
+COST_LIMITS = {"psnr": 0.3, "ciede2000": 0.3}
+
+
+def pictures(data=None, limit=PICTURES):
+    """Reads the pictures that a file is verified on.
+
+    Args:
+        data: Source as `kcolor.data.sources.open_source` takes it; None for the
+            photographs that come inside scikit-image.
+        limit: Number to use, spread evenly over the source.
+
+    Returns:
+        List of uint8 RGB arrays `(height, width, 3)`. A source of fewer pictures gives
+        mirrored and turned ones too.
+    """
+    source = open_source(data)
+    count = min(limit, len(source))
+    spread = [(2 * i + 1) * len(source) // (2 * count) for i in range(count)]
+    images = [source.read(i) for i in spread]
+    variants = (
+        lambda x: x,
+        lambda x: x[::-1],
+        lambda x: x.transpose(1, 0, 2),
+        lambda x: x[:, ::-1],
+    )
+    return [
+        np.ascontiguousarray(variants[i // count % len(variants)](images[i % count]))
+        for i in range(limit)
+    ]
+
+
+def resized(images, size):
+    """Resizes pictures to `(height, width)`, as evaluation does.
+
+    Args:
+        images: List of uint8 RGB arrays.
+        size: `(height, width)`.
+
+    Returns:
+        uint8 RGB array `(len(images), height, width, 3)`.
+    """
+    return np.stack(
+        [
+            cv2.resize(
+                image,
+                size[::-1],
+                interpolation=cv2.INTER_AREA
+                if image.shape[0] >= size[0] and image.shape[1] >= size[1]
+                else cv2.INTER_CUBIC,
+            )
+            for image in images
+        ]
+    )
+
+
+class Differences:
+    """Collects how far answers are from Keras', over any number of pictures."""
+
+    def __init__(self):
+        """Starts with no picture."""
+        self._ab_sum = self._levels_sum = self._values_ab = self._values = 0
+        self._ab_max = self._levels_max = 0.0
+        self.pictures = 0
+
+    def add_ab(self, lightness, expected, answer):
+        """Adds answers of a network.
+
+        Args:
+            lightness: float32 array `(B, H, W, 1)` in [-1, 1].
+            expected: Keras' ab, float32 `(B, H, W, 2)` in [-1, 1].
+            answer: The file's ab, likewise.
+        """
+        answer = np.asarray(answer)
+        if answer.shape != tuple(expected.shape) or not np.isfinite(answer).all():
+            raise DataError(
+                f"the file answers ab of shape {answer.shape} "
+                f"({'finite' if np.isfinite(answer).all() else 'not finite'}); Keras "
+                f"answers {tuple(expected.shape)}"
+            )
+        self._count_ab(np.abs(answer - np.asarray(expected)) * AB_SCALE)
+        self._count_levels(join(lightness, expected), join(lightness, answer))
+
+    def add_rgb(self, expected, answer):
+        """Adds answers of a file that gives pictures.
+
+        Args:
+            expected: Keras' picture, uint8 RGB `(B, H, W, 3)`.
+            answer: The file's picture, likewise.
+        """
+        answer = np.asarray(answer)
+        if answer.shape != tuple(expected.shape) or answer.dtype != np.uint8:
+            raise DataError(
+                f"the file answers a picture of shape {answer.shape}, {answer.dtype}; "
+                f"Keras answers {tuple(expected.shape)}, uint8"
+            )
+        self._count_ab(
+            np.abs(np.asarray(split(answer)[1]) - np.asarray(split(expected)[1]))
+            * AB_SCALE
+        )
+        self._count_levels(expected, answer)
+
+    def _count_ab(self, difference):
+        self._ab_sum += float(difference.sum(dtype="float64"))
+        self._ab_max = max(self._ab_max, float(difference.max()))
+        self._values_ab += difference.size
+
+    def _count_levels(self, expected, answer):
+        difference = np.abs(np.asarray(expected, "int16") - np.asarray(answer, "int16"))
+        self._levels_sum += int(difference.sum(dtype="int64"))
+        self._levels_max = max(self._levels_max, int(difference.max()))
+        self._values += difference.size
+        self.pictures += len(difference)
+
+    def figures(self):
+        """Returns the figures as JSON has them.
+
+        Returns:
+            Dict with `pictures` and, in units of a* and b* and in levels of 255,
+            `ab_mean`, `ab_max`, `levels_mean`, `levels_max`.
+        """
+        return {
+            "pictures": self.pictures,
+            "ab_mean": self._ab_sum / self._values_ab,
+            "ab_max": self._ab_max,
+            "levels_mean": self._levels_sum / self._values,
+            "levels_max": int(self._levels_max),
+        }
+
+
+def check(name, figures, quantize="none"):
+    """Refuses figures that are out of their limits.
+
+    Args:
+        name: What the message calls the file.
+        figures: Dict as `Differences.figures` returns it.
+        quantize: Key of `LIMITS`.
+
+    Raises:
+        DataError: If a limit is exceeded.
+    """
+    limits = LIMITS[quantize]
+    for key, limit in limits.items():
+        value = figures["levels_max" if key == "max_levels" else "levels_mean"]
+        if not value <= limit:
+            what = "largest" if key == "max_levels" else "mean"
+            raise DataError(
+                f"{name}: its answer differs from Keras' by more than its limit "
+                f"({what} difference {value:.3g} of 255 levels, limit {limit:g}); "
+                "the file was removed"
+            )
+
+
+def check_cost(name, cost):
+    """Refuses a file that loses too much quality on true colors.
+
+    Args:
+        name: What the message calls the file.
+        cost: Dict of metric to how much worse than Keras the file is.
+
+    Raises:
+        DataError: If a limit is exceeded.
+    """
+    for metric, limit in COST_LIMITS.items():
+        if metric in cost and not cost[metric] <= limit:
+            raise DataError(
+                f"{name}: it is {cost[metric]:.3g} worse than Keras in {metric} "
+                f"(limit {limit:g}); the file was removed"
+            )
