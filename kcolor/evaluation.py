@@ -13,7 +13,7 @@ import os
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -32,6 +32,8 @@ from kcolor.preprocessing import LIGHTNESS_SCALE, join, split
 from kcolor.runs import environment, load_predictor
 
 METRICS = ("psnr", "ssim", "lpips", "lpips_squeeze", "ciede2000", "colorfulness")
+# All that a row may hold, in the order of tables.
+COLUMNS = (*METRICS, "colorfulness_difference")
 DEFAULT_METRICS = ("psnr", "ssim", "lpips", "ciede2000", "colorfulness")
 # 1: more is better, -1: less is better. Colorfulness is neither; it should be truth's.
 DIRECTIONS = {"psnr": 1, "ssim": 1, "lpips": -1, "lpips_squeeze": -1, "ciede2000": -1}
@@ -216,8 +218,9 @@ def measure(
         names=names,
         rows={
             column: {
-                metric: np.concatenate(parts).astype("float64")
-                for metric, parts in values.items()
+                metric: np.concatenate(values[metric]).astype("float64")
+                for metric in COLUMNS
+                if metric in values
             }
             for column, values in collected.items()
         },
@@ -269,8 +272,14 @@ def summarize(measurements, *, by_group=False, seed=0, samples=SAMPLES):
         "differences": _differences(measurements, bootstrap),
     }
     if by_group:
+        rows = {
+            row: values
+            for row, values in measurements.rows.items()
+            if row not in CHECK_ROWS
+        }
+        compared = replace(measurements, rows=rows)
         result["groups"] = [
-            {"group": group, "rows": _rows(measurements, members, bootstrap)}
+            {"group": group, "rows": _rows(compared, members, bootstrap)}
             for group, members in groups(measurements.names).items()
         ]
     return result
@@ -350,6 +359,36 @@ def spread(count, limit):
     if limit is None or limit >= count:
         return list(range(count))
     return [(2 * i + 1) * count // (2 * limit) for i in range(limit)]
+
+
+def render(models, data, names, *, size=256):
+    """Shows what was measured: the pictures of every row.
+
+    Args:
+        models: See `evaluate`.
+        data: See `evaluate`.
+        names: List of names in the source.
+        size: See `evaluate`.
+
+    Returns:
+        Dict of `gray`, each model's row and `truth` to uint8 RGB array
+        `(len(names), size, size, 3)`.
+
+    Raises:
+        DataError: If a model or picture cannot be used.
+    """
+    source = open_source(data) if _is_path(data) else data
+    predictors = [load_predictor(m) if _is_path(m) else m for m in models]
+    rows = dict(zip(_row_names(predictors), predictors, strict=True))
+    reader = Reader(source, size)
+    step = _Step(reader, rows, [GRAY, *rows], [], {}, False)
+    shown = [
+        step.pictures([reader.pair(source.names.index(name))])[1] for name in names
+    ]
+    return {
+        row: np.concatenate([pictures[row] for pictures in shown])
+        for row in (GRAY, *rows, "truth")
+    }
 
 
 def groups(names):
@@ -543,23 +582,28 @@ class _Step:
         if batch:
             yield batch
 
-    def run(self, batch, batch_size):
-        """Measures one batch; a short one is filled up and its filling cut off."""
-        count = len(batch)
-        # One shape for all steps: another would be compiled anew.
-        batch = [*batch, *[batch[-1]] * (batch_size - count)]
+    def pictures(self, batch):
+        """Returns truth and a dict of row to pictures."""
         truth = np.stack([element[0] for element in batch])
         paired = self._reader.paired
         shown = np.stack([element[1] for element in batch]) if paired else truth
         lightness, ab = self._split(shown)
         gray = self._join(lightness, np.zeros_like(ab))
-        pictures = {GRAY: shown if paired else gray}
+        pictures = {GRAY: shown if paired else gray, "truth": truth}
         for row, predictor in self._rows.items():
             pictures[row] = self._colorize(predictor, lightness, gray)
         if self._self_check:
             pictures["truth"] = np.stack([element[2] for element in batch])
             pictures["sepia"] = self._join(lightness, ab * 0 + self._sepia)
             pictures["shuffled"] = np.stack([element[3] for element in batch])
+        return truth, pictures
+
+    def run(self, batch, batch_size):
+        """Measures one batch; a short one is filled up and its filling cut off."""
+        count = len(batch)
+        # One shape for all steps: another would be compiled anew.
+        batch = [*batch, *[batch[-1]] * (batch_size - count)]
+        truth, pictures = self.pictures(batch)
         figures = {column: {} for column in self._columns}
         inputs = [truth, *(pictures[column] for column in self._columns)]
         for scorer in self._scorers:
@@ -766,7 +810,7 @@ class _Bootstrap:
     def intervals(self, columns):
         """Takes `(pictures, columns)`, gives `(columns, 2)`; infinite stays so."""
         count, width = columns.shape
-        if not count:
+        if count < 2:  # one picture says nothing about others
             return np.full((width, 2), math.nan)
         finite = np.isfinite(columns).all(axis=0)
         bounds = np.repeat(columns.mean(axis=0)[:, None], 2, axis=1)
@@ -796,40 +840,35 @@ def _table(measurements, members):
 
 
 def _rows(measurements, members, bootstrap):
-    rows = [
-        {"model": name, "images": len(members)}
-        | {metric: None for metric in (*METRICS, "colorfulness_difference")}
+    present = {*measurements.rows[GRAY], *measurements.missing}
+    empty = {metric: None for metric in COLUMNS if metric in present}
+    empty |= {f"{metric}_ci95": None for metric in empty}
+    rows = {
+        name: {"model": name, "images": len(members)} | empty
         for name in measurements.rows
-    ]
+    }
     for metrics, counted in _table(measurements, members):
-        pairs = list(itertools.product(range(len(rows)), metrics))
+        pairs = list(itertools.product(rows, metrics))
         columns = np.stack(
-            [measurements.rows[rows[i]["model"]][m][counted] for i, m in pairs], axis=1
+            [measurements.rows[row][metric][counted] for row, metric in pairs], axis=1
         )
         bounds = bootstrap.intervals(columns)
-        for (i, metric), column, bound in zip(pairs, columns.T, bounds, strict=True):
-            rows[i][metric] = float(column.mean()) if len(column) else math.nan
-            rows[i][f"{metric}_ci95"] = [float(x) for x in bound]
+        for (row, metric), column, bound in zip(pairs, columns.T, bounds, strict=True):
+            rows[row][metric] = float(column.mean()) if len(column) else math.nan
+            rows[row][f"{metric}_ci95"] = [float(x) for x in bound]
             if len(counted) != len(members):
-                rows[i][f"{metric}_images"] = len(counted)
-    asked = {*measurements.rows[GRAY], *measurements.missing}
-    return [
-        {
-            key: value
-            for key, value in row.items()
-            if key not in PROTOCOL or key in asked
-        }
-        for row in rows
-    ]
+                rows[row][f"{metric}_images"] = len(counted)
+    return list(rows.values())
 
 
 def _differences(measurements, bootstrap):
     differences = []
+    pairs = list(itertools.combinations([GRAY, *measurements.models], 2))
     everything = np.arange(len(measurements.names))
     for metrics, counted in _table(measurements, everything):
         triples = [
             (one, other, metric)
-            for other, one in itertools.combinations([GRAY, *measurements.models], 2)
+            for other, one in pairs
             for metric in metrics
             if metric in DIRECTIONS
         ]
@@ -857,5 +896,8 @@ def _differences(measurements, bootstrap):
                     "better": better,
                 }
             )
-    order = list(METRICS)
-    return sorted(differences, key=lambda d: (d["a"], d["b"], order.index(d["metric"])))
+
+    def order(item):
+        return pairs.index((item["b"], item["a"])), METRICS.index(item["metric"])
+
+    return sorted(differences, key=order)
