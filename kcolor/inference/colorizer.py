@@ -51,7 +51,7 @@ class Colorizer:
             upsampling: `"guided"`: colors follow the edges of the photograph.
                 `"bilinear"`: they are enlarged as they are.
             render_size: Side of the square whose area the network's view has. None:
-                256, or what the file is fixed to.
+                256, or what the file is fixed to. The aspect is always kept.
             threads: Threads for one photograph. None: as many as there are cores.
 
         Raises:
@@ -108,13 +108,9 @@ class Colorizer:
         """
         swaps = exif.swaps_sides(orientation)
         stored = pixels.shape[1::-1] if swaps else pixels.shape[:2]
-        height, width = self.view_size(*stored)
+        (height, width), padded = self._frame(*stored)
         small = merge.shrink(pixels, *((width, height) if swaps else (height, width)))
         view = exif.upright(merge.lightness(small), orientation)
-        padded = self.network.size or (
-            -(-height // STRIDE) * STRIDE,
-            -(-width // STRIDE) * STRIDE,
-        )
         top, left = (padded[0] - height) // 2, (padded[1] - width) // 2
         # What lies around the view is its mirror image: nothing is squashed, and the
         # network sees no edge that is not in the photograph.
@@ -166,23 +162,34 @@ class Colorizer:
             Tuple `(height, width)` of the same aspect: of `render_size`'s area, or,
             if the network's size is fixed, the largest that fits in it.
         """
-        if self.network.size:
-            scale = min(self.network.size[0] / height, self.network.size[1] / width)
-        else:
+        return self._frame(height, width)[0]
+
+    def _frame(self, height, width):
+        # Size of the view, and of the canvas that the network runs at.
+        if self.network.sizes is None:
             scale = self.render_size / (height * width) ** 0.5
             scale = min(scale, _LONGEST * self.render_size / max(height, width))
-        return max(1, round(height * scale)), max(1, round(width * scale))
+            view = max(1, round(height * scale)), max(1, round(width * scale))
+            return view, tuple(-(-side // STRIDE) * STRIDE for side in view)
+        frames = []
+        for canvas in self.network.sizes:
+            scale = min(canvas[0] / height, canvas[1] / width)
+            view = max(1, round(height * scale)), max(1, round(width * scale))
+            frames.append((view, canvas))
+        # The canvas that the picture fills best.
+        return max(frames, key=lambda f: f[0][0] * f[0][1] / (f[1][0] * f[1][1]))
 
     def _check_render_size(self, size):
-        fixed = self.network.size
+        fixed = self.network.sizes
         if fixed:
-            if size is not None and (size, size) != fixed:
+            if size is not None and (size, size) not in fixed:
+                known = ", ".join(f"{height}x{width}" for height, width in fixed)
                 raise ValueError(
-                    f"{self.network.path.name} is fixed to {fixed[0]}x{fixed[1]}; "
-                    "a file exported with --size any takes other sizes. "
+                    f"{self.network.path.name} is fixed to {known}; a file exported "
+                    "with --size any takes other sizes. "
                     f"Received: render_size={size}"
                 )
-            return fixed[0]
+            return size
         if size is None:
             return RENDER_SIZE
         if not STRIDE <= size <= 2048:

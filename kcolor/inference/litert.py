@@ -1,7 +1,8 @@
 """Runs a colorization network from a `.tflite` file.
 
 A network file takes lightness and answers with ab, both in the units of
-`kcolor.preprocessing`. Its picture size is either free (any multiple of 32) or fixed.
+`kcolor.preprocessing`. Its picture size is free (any multiple of 32), or fixed to one,
+or it has a signature for each of several sizes.
 """
 
 import contextlib
@@ -15,6 +16,10 @@ import numpy as np
 from kcolor.errors import DataError
 
 STRIDE = 32  # A free-size network halves its input five times and doubles it back.
+_WANTED = (
+    "kcolor colorize needs a file that kcolor export wrote with --format tflite "
+    "--io network"
+)
 # LiteRT says this once a process through C, past Python's sys.stderr.
 _CHATTER = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
 _chatter_lock = threading.Lock()
@@ -25,14 +30,18 @@ class Network:
 
     Each thread that calls at the same time gets an interpreter of its own; they are
     kept and used again, by preference for the size they last ran at.
+
+    Attributes:
+        sizes: Picture sizes `(height, width)` that the file takes, each a signature of
+            its own; None: any multiple of 32.
     """
 
     def __init__(self, path, threads=1):
         """Opens the file and checks that it is a network.
 
         Args:
-            path: Path of a `.tflite` file with the input `lightness`, float32
-                `(1, height, width, 1)`, and the output `ab`, float32
+            path: Path of a `.tflite` file. Each signature has the input `lightness`,
+                float32 `(1, height, width, 1)`, and the output `ab`, float32
                 `(1, height, width, 2)`.
             threads: Threads that one call may use.
 
@@ -43,95 +52,96 @@ class Network:
         self._threads = threads
         self._lock = threading.Lock()
         self._idle = []
-        # Mapped from the file by LiteRT, so all interpreters share one copy.
         if not self.path.is_file():
             raise DataError(f"{self.path}: no such file")
         first = self._open()
-        details = first.get_input_details()
-        self._check(first, details)
-        signature = details[0]["shape_signature"]
-        size = tuple(int(side) for side in signature[1:3])
-        self.size = None if min(size) < 0 else size
-        """Picture size `(height, width)` that the file is fixed to; None: any."""
-        self._input = details[0]["index"]
-        self._output = first.get_output_details()[0]["index"]
+        self._signatures = {
+            self._size(name, runner): name for name, runner in first.items()
+        }
+        if not self._signatures:
+            raise DataError(f"{self.path}: has no signature. {_WANTED}")
+        self.sizes = None if None in self._signatures else list(self._signatures)
         self._idle.append((None, first))
 
     def __call__(self, lightness):
         """Predicts the colors of one picture.
 
         Args:
-            lightness: float32 array of shape `(height, width)`, L* / 50 - 1. The
-                size is `self.size`, or, if that is None, multiples of 32.
+            lightness: float32 array of shape `(height, width)`, L* / 50 - 1; one of
+                `sizes`, or, if that is None, multiples of 32.
 
         Returns:
             float32 array of shape `(height, width, 2)`, a* and b* / 110.
 
         Raises:
             ValueError: If the file cannot run at this size.
+            DataError: If the network's answer is not a number.
         """
-        shape = (1, *lightness.shape, 1)
-        fits = (
-            lightness.shape == self.size
-            if self.size
-            else not any(side % STRIDE for side in lightness.shape)
-        )
+        size = lightness.shape
+        if self.sizes is None:
+            name = self._signatures[None]
+            fits = not any(side % STRIDE for side in size)
+        else:
+            name = self._signatures.get(size)
+            fits = name is not None
         if not fits:
-            wanted = self.size or f"multiples of {STRIDE}"
+            wanted = self.sizes or f"multiples of {STRIDE}"
             raise ValueError(
                 f"{self.path.name} takes a lightness of size {wanted}. "
-                f"Received: shape={lightness.shape}"
+                f"Received: shape={size}"
             )
-        last, interpreter = self._take(shape)
-        if last != shape:
-            if self.size is None:
-                interpreter.resize_tensor_input(self._input, shape, strict=True)
-            with _without_chatter():
-                interpreter.allocate_tensors()
-        interpreter.set_tensor(
-            self._input, np.ascontiguousarray(lightness, "float32").reshape(shape)
-        )
-        interpreter.invoke()
-        ab = interpreter.get_tensor(self._output)[0]
+        canvas = np.ascontiguousarray(lightness, "float32").reshape(1, *size, 1)
+        last, runners = self._take(size)
+        # Memory for a new size is set up in the call, and with it the chatter comes.
+        with contextlib.nullcontext() if last == size else _without_chatter():
+            ab = runners[name](lightness=canvas)["ab"][0]
         with self._lock:
-            self._idle.append((shape, interpreter))
+            self._idle.append((size, runners))
         if not np.isfinite(ab).all():
             raise DataError(f"{self.path}: the network answered with NaN or infinity")
         return ab
 
-    def _take(self, shape):
+    def _take(self, size):
         with self._lock:
             if self._idle:
-                shapes = [last for last, _ in self._idle]
-                at = shapes.index(shape) if shape in shapes else 0
+                sizes = [last for last, _ in self._idle]
+                at = sizes.index(size) if size in sizes else 0
                 return self._idle.pop(at)
         return None, self._open()
 
     def _open(self):
+        # The runners of all signatures; each keeps the interpreter alive.
         from ai_edge_litert.interpreter import Interpreter
 
         try:
-            return Interpreter(str(self.path), num_threads=self._threads)
+            interpreter = Interpreter(str(self.path), num_threads=self._threads)
+            names = interpreter.get_signature_list()
+            return {name: interpreter.get_signature_runner(name) for name in names}
         except (ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise DataError(f"{self.path}: not a TFLite file ({reason})") from error
 
-    def _check(self, interpreter, inputs):
-        outputs = interpreter.get_output_details()
-        found = [(i["dtype"], len(i["shape"]), i["shape"][-1]) for i in inputs]
-        given = [(o["dtype"], len(o["shape"])) for o in outputs]
-        if found == [(np.float32, 4, 1)] and given == [(np.float32, 4)]:
-            return
-        if found and found[0][0] == np.uint8:
+    def _size(self, name, runner):
+        # (height, width) that the signature is fixed to, or None for any.
+        inputs, outputs = runner.get_input_details(), runner.get_output_details()
+        if list(inputs) == ["image"]:
             raise DataError(
-                f"{self.path}: takes RGB (it was exported with --io rgb). "
-                "kcolor colorize needs a file exported with --io network"
+                f"{self.path}: takes RGB (it was exported with --io rgb). {_WANTED}"
             )
-        raise DataError(
-            f"{self.path}: not a colorization network; it must take lightness, "
-            "float32 (1, height, width, 1), and answer with ab, float32 "
-            "(1, height, width, 2), as kcolor export --io network writes it"
+        good = (
+            list(inputs) == ["lightness"]
+            and list(outputs) == ["ab"]
+            and inputs["lightness"]["dtype"] == np.float32
+            and outputs["ab"]["dtype"] == np.float32
+            and len(inputs["lightness"]["shape"]) == 4
         )
+        if not good:
+            raise DataError(
+                f"{self.path}: not a colorization network, its signature {name!r} is "
+                f"{list(inputs)} -> {list(outputs)}. {_WANTED}"
+            )
+        size = tuple(int(side) for side in inputs["lightness"]["shape_signature"][1:3])
+        return None if min(size) < 0 else size
 
 
 @contextlib.contextmanager

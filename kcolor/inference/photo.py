@@ -25,7 +25,8 @@ from kcolor.inference import exif
 MAX_MEGAPIXELS = 100.0
 MAX_EDGE = 65_500  # What a JPEG can hold.
 MAX_PAGES = 2_000
-# All pages of a file together, in multiples of what one page may have.
+# All pages of a scan together, in multiples of what one page may have. The frames of
+# an animation, which Pillow collects before it writes them, may have as much as one.
 MAX_PAGES_AREA = 20
 MAX_BYTES = 1 << 30
 MAX_METADATA = 1 << 20
@@ -162,29 +163,29 @@ class Photo:
         Raises:
             DataError: If a page is damaged or over a limit.
         """
-        area = 0
+        area, times = 0, MAX_PAGES_AREA if self.format == "TIFF" else 1
         for number in range(self.pages):
             if number:
                 with self._codec():
                     self._image.seek(number)
                 self._check_size(*self._image.size)
             area += self._image.size[0] * self._image.size[1]
-            if area > self._max * 1e6 * MAX_PAGES_AREA:
+            if area > self._max * 1e6 * times:
                 self._refuse(
-                    f"its pages have over {self._max * MAX_PAGES_AREA:g} megapixels "
-                    "together"
+                    f"its {self.pages} pages have over {self._max * times:g} "
+                    "megapixels together"
                 )
             with self._codec():
                 page = self._read_page(number)
             yield page
 
     def _read_page(self, number):
-        image = self._image
-        metadata = _metadata(image, self.format)
+        image, head = self._image, self._head()
+        metadata = _metadata(image, self.format, head)
         orientation = 1
         if self.format in ("JPEG", "PNG", "WEBP"):
             orientation = exif.orientation(metadata.get("exif", b""))
-        if _is_16_bit(image, self.format, self._head()):
+        if _is_16_bit(image, self.format, head):
             if self.format == "TIFF" and not image.mode.startswith("I"):
                 # Pillow turns the pages of a TIFF upright as it reads them.
                 orientation = _tiff_orientation(image)
@@ -196,7 +197,7 @@ class Photo:
     def _head(self):
         at = self._file.tell()
         self._file.seek(0)
-        head = self._file.read(64)
+        head = self._file.read(4096)
         self._file.seek(at)
         return head
 
@@ -315,7 +316,7 @@ def write(file, pages, kind, quality=None):
     first = _fit_to(kind, first)
     image, options = _as_image(first, kind), _options(first.metadata, kind, quality)
     if count > 1:
-        rest = (_as_image(_fit_to(kind, page), kind) for page in pages)
+        rest = [_as_image(_fit_to(kind, page), kind) for page in pages]
         options |= _animation(first.metadata, kind)
         options |= {"save_all": True, "append_images": rest}
     with _unwritable(kind):
@@ -605,7 +606,7 @@ def _srgb_profile():
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
-def _metadata(image, kind):
+def _metadata(image, kind, head):
     info = image.info
     found = {"pages": getattr(image, "n_frames", 1)}
     for key in ("exif", "icc_profile", "xmp"):
@@ -634,7 +635,7 @@ def _metadata(image, kind):
         found["compression"] = info.get("compression", "raw")
         found["tags"] = _tiff_texts(image)
     if kind == "WEBP":
-        found["lossless"] = _is_lossless_webp(image)
+        found["lossless"] = b"VP8L" in head and b"VP8 " not in head
     for key in ("duration", "loop"):
         if isinstance(info.get(key), int | float):
             found[key] = info[key]
@@ -662,14 +663,6 @@ def _tiff_texts(image):
 def _tiff_orientation(image):
     value = image.tag_v2.get(274, 1)
     return value if value in range(1, 9) else 1
-
-
-def _is_lossless_webp(image):
-    at = image.fp.tell()
-    image.fp.seek(0)
-    head = image.fp.read(4096)
-    image.fp.seek(at)
-    return b"VP8L" in head and b"VP8 " not in head
 
 
 @contextlib.contextmanager
