@@ -141,12 +141,13 @@ def load_model(model):
         raise DataError(f"{path}: not a readable Keras model") from error
 
 
-def load_predictor(model):
+def load_predictor(model, threads=2):
     """Loads any `MODEL` for prediction.
 
     Args:
         model: Name of a bundled preset, or path of a run folder, a `.keras` file, a
             `.tflite` file, an `.onnx` file or a SavedModel folder.
+        threads: Threads of a `.tflite` or `.onnx` file; TensorFlow has its own setting.
 
     Returns:
         `Predictor`.
@@ -156,21 +157,38 @@ def load_predictor(model):
     """
     path = Path(model)
     if path.suffix == ".tflite":
-        return LiteRTPredictor(str(model), path)
+        return LiteRTPredictor(str(model), path, threads)
     if path.suffix == ".onnx":
-        return OnnxPredictor(str(model), path)
-    if path.is_dir() and (path / "saved_model.pb").exists():
-        return SavedModelPredictor(str(model), path)
+        return OnnxPredictor(str(model), path, threads)
+    if path.is_dir() and saved_model_folder(path):
+        return SavedModelPredictor(str(model), saved_model_folder(path))
     if path.suffix == ".keras" or path.is_dir():
         return KerasPredictor(str(model), load_model(model))
     preset = Path(__file__).parent / "presets" / f"{model}.tflite"
     if preset.exists():
-        return LiteRTPredictor(str(model), preset)
+        return LiteRTPredictor(str(model), preset, threads)
     known = sorted(p.stem for p in preset.parent.glob("*.tflite"))
     raise DataError(
         f"{model}: no such model. It must be a preset ({', '.join(known)}), a run "
         "folder, or a .keras, .tflite, .onnx or SavedModel path"
     )
+
+
+def saved_model_folder(path):
+    """Finds the SavedModel that a path means.
+
+    Args:
+        path: A SavedModel, or a folder of numbered versions of one.
+
+    Returns:
+        Path of the folder that holds `saved_model.pb`, of the newest version; None if
+        there is none.
+    """
+    path = Path(path)
+    versions = [p for p in path.glob("*/saved_model.pb") if p.parent.name.isdigit()]
+    if (path / "saved_model.pb").exists() or not versions:
+        return path if (path / "saved_model.pb").exists() else None
+    return max(versions, key=lambda p: int(p.parent.name)).parent
 
 
 class Predictor:
@@ -179,9 +197,12 @@ class Predictor:
     Attributes:
         name: What the user called it.
         kind: `"keras"`, `"tflite"`, `"saved-model"` or `"onnx"`.
+        takes_rgb: Whether it takes and gives pictures; it then has `predict_rgb` and
+            no `predict_ab`.
     """
 
     kind = None
+    takes_rgb = False
 
     def __init__(self, name):
         """Takes the name that reports show."""
@@ -201,6 +222,10 @@ class Predictor:
         """
         raise DataError(f"{self.name}: answers RGB only")
 
+    def predict_rgb(self, rgb):
+        """Colorizes uint8 RGB pictures `(B, H, W, 3)` of a size the file takes."""
+        raise DataError(f"{self.name}: answers ab only")
+
     def colorize(self, lightness):
         """Colorizes pictures, keeping their lightness.
 
@@ -212,6 +237,9 @@ class Predictor:
         """
         from kcolor.preprocessing import join
 
+        if self.takes_rgb:
+            gray = join(lightness, np.zeros((*lightness.shape[:-1], 2), "float32"))
+            return self.predict_rgb(np.asarray(gray))
         return np.asarray(join(lightness, self.predict_ab(lightness)))
 
 
@@ -277,7 +305,7 @@ class LiteRTPredictor(Predictor):
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: not a readable .tflite file") from error
         # Size (height, width) -> runner. Files with RGB in and out have `image`.
-        self._runners, self.takes_rgb = {}, False
+        self._runners = {}
         for key in self._interpreter.get_signature_list():
             runner = self._interpreter.get_signature_runner(key)
             details = runner.get_input_details()
@@ -310,18 +338,11 @@ class LiteRTPredictor(Predictor):
         return np.concatenate(answers).astype("float32")
 
     def predict_rgb(self, rgb):
-        """Colorizes uint8 RGB pictures with a file that takes RGB."""
+        """Colorizes pictures, see `Predictor.predict_rgb`."""
+        if not self.takes_rgb:
+            return super().predict_rgb(rgb)
         runner = self._runner(*rgb.shape[1:3])
         return np.concatenate([runner(image=one[None])["colorized"] for one in rgb])
-
-    def colorize(self, lightness):
-        """Colorizes pictures, see `Predictor.colorize`."""
-        if not self.takes_rgb:
-            return super().colorize(lightness)
-        from kcolor.preprocessing import join
-
-        gray = join(lightness, np.zeros((*lightness.shape[:-1], 2), "float32"))
-        return self.predict_rgb(np.asarray(gray))
 
 
 class OnnxPredictor(Predictor):
@@ -329,19 +350,43 @@ class OnnxPredictor(Predictor):
 
     kind = "onnx"
 
-    def __init__(self, name, path):
+    def __init__(self, name, path, threads=2):
         """Reads the file."""
         import onnxruntime
 
         super().__init__(name)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
         try:
             self._session = onnxruntime.InferenceSession(
-                str(path), providers=["CPUExecutionProvider"]
+                str(path), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # noqa: BLE001 (its classes derive from nothing else)
             raise DataError(f"{path}: not a readable .onnx file") from error
+        names = [entry.name for entry in self._session.get_inputs()]
+        if names not in (["lightness"], ["image"]):
+            raise DataError(
+                f"{path}: takes {names}; kcolor's files take `lightness` or `image`"
+            )
+        self.takes_rgb = names == ["image"]
 
     def predict_ab(self, lightness):
         """Predicts color, see `Predictor.predict_ab`."""
-        feeds = {self._session.get_inputs()[0].name: np.asarray(lightness, "float32")}
-        return self._session.run(None, feeds)[0]
+        if self.takes_rgb:
+            return super().predict_ab(lightness)
+        return self._run("lightness", np.asarray(lightness, "float32"))
+
+    def predict_rgb(self, rgb):
+        """Colorizes pictures, see `Predictor.predict_rgb`."""
+        if not self.takes_rgb:
+            return super().predict_rgb(rgb)
+        return self._run("image", np.asarray(rgb, "uint8"))
+
+    def _run(self, name, value):
+        try:
+            return self._session.run(None, {name: value})[0]
+        except Exception as error:  # noqa: BLE001 (its classes derive from nothing else)
+            reason = " ".join(str(error).split())[:160]
+            raise DataError(
+                f"{self.name}: cannot run on {name} {value.shape} ({reason})"
+            ) from error

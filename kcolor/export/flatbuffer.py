@@ -54,7 +54,14 @@ def read(content):
     """
     if bytes(content[4:8]) != b"TFL3":
         raise DataError("the file is not in TFLite's format")
-    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(content), 0))
+    content = bytearray(content)
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    for buffer in model.buffers:
+        # Some writers put constants behind the flatbuffer and leave their place here.
+        if buffer.data is None and buffer.offset > 1:
+            last = buffer.offset + buffer.size
+            buffer.data = np.frombuffer(content[buffer.offset : last], np.uint8)
+    return model
 
 
 def write(model):

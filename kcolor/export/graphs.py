@@ -2,7 +2,7 @@
 
 What a reader would get wrong: `UpSampling2D` wants a size that is known when it is
 traced. A graph for any size therefore either keeps the network at a fixed size and
-resizes around it, or uses `any_size`, the same network with resizes that ask the tensor.
+resizes around it, or uses `any_size`, the same network whose resizes ask the tensor.
 """
 
 import keras

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from importlib.metadata import version
 from pathlib import Path
 
@@ -38,8 +39,8 @@ def load(model):
     shapes = [tuple(t.shape) for t in (*model.inputs, *model.outputs)]
     if shapes != [(None, None, None, 1), (None, None, None, 2)]:
         raise DataError(
-            f"{name}: must be a network from lightness (B, H, W, 1) to ab (B, H, W, 2). "
-            f"Received: {' to '.join(map(str, shapes))}"
+            f"{name}: must be a network from lightness (B, H, W, 1) to ab (B, H, W, 2)."
+            f" Received: {' to '.join(map(str, shapes))}"
         )
     return as_float32(model)
 
@@ -121,3 +122,23 @@ def check_size(size):
                 f"`size` must be a multiple of {STRIDE}; {fitting} would do. "
                 f"Received: {side}"
             )
+
+
+def check_target(path, overwrite):
+    """Refuses a file that cannot or must not be written, before any work is done.
+
+    Args:
+        path: Path of the file to write.
+        overwrite: Whether it may exist.
+
+    Raises:
+        DataError: If it exists, is a folder, or its folder is missing or read-only.
+    """
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; name the file to write")
+    if path.exists() and not overwrite:
+        raise DataError(f"{path}: exists already; --overwrite replaces it")
+    if not path.parent.is_dir():
+        raise DataError(f"{path.parent}: no such folder")
+    if not os.access(path.parent, os.W_OK):
+        raise DataError(f"{path.parent}: cannot be written to")

@@ -172,19 +172,63 @@ def check(name, figures, quantize="none"):
             )
 
 
-def check_cost(name, cost):
+def cost(model, path, name, data, size, limit, lpips_weights=None):
+    """Measures what an exported file loses on true colors, beside Keras.
+
+    Args:
+        model: `keras.Model` that the file was made from.
+        path: The file, or the folder of a SavedModel.
+        name: What messages call the file.
+        data: Source of color photographs.
+        size: Side that pictures are resized to.
+        limit: Number of pictures to use; None for all.
+        lpips_weights: See `kcolor.evaluation.evaluate`.
+
+    Returns:
+        Dict of metric to dict with the figures `keras` and `file` and `worse`, how much
+        worse the file is.
+    """
+    from kcolor.evaluation import DIRECTIONS, evaluate
+    from kcolor.runs import KerasPredictor, load_predictor
+
+    predictor = load_predictor(str(path))
+    predictor.name = str(name)
+    result = evaluate(
+        [KerasPredictor("keras", model), predictor],
+        data,
+        size=size,
+        limit=limit,
+        lpips_weights=lpips_weights,
+    )
+    keras_row, file_row = result["rows"][1:3]
+    return {
+        "images": file_row["images"],
+        **{
+            metric: {
+                "keras": keras_row[metric],
+                "file": file_row[metric],
+                "worse": direction * (keras_row[metric] - file_row[metric]),
+            }
+            for metric, direction in DIRECTIONS.items()
+            if file_row.get(metric) is not None
+        },
+    }
+
+
+def check_cost(name, figures):
     """Refuses a file that loses too much quality on true colors.
 
     Args:
         name: What the message calls the file.
-        cost: Dict of metric to how much worse than Keras the file is.
+        figures: Dict as `cost` returns it.
 
     Raises:
         DataError: If a limit is exceeded.
     """
     for metric, limit in COST_LIMITS.items():
-        if metric in cost and not cost[metric] <= limit:
+        worse = figures[metric]["worse"]
+        if not worse <= limit:
             raise DataError(
-                f"{name}: it is {cost[metric]:.3g} worse than Keras in {metric} "
+                f"{name}: it is {worse:.3g} worse than Keras in {metric} "
                 f"(limit {limit:g}); the file was removed"
             )

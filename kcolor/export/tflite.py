@@ -8,7 +8,8 @@ before anything runs it, and the written file is run against Keras.
 import os
 import re
 import tempfile
-from contextlib import redirect_stdout
+import warnings
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 
@@ -19,7 +20,14 @@ import tensorflow as tf
 from kcolor.data.sources import open_source
 from kcolor.errors import DataError
 from kcolor.export import flatbuffer, graphs, parity
-from kcolor.export.model import SIZE, check_size, load, make_card, parameter_bytes
+from kcolor.export.model import (
+    SIZE,
+    check_size,
+    check_target,
+    load,
+    make_card,
+    parameter_bytes,
+)
 from kcolor.preprocessing import split
 from kcolor.runs import LiteRTPredictor, replacing
 
@@ -45,6 +53,7 @@ def export_tflite(
     quantize="none",
     calibration=None,
     data=None,
+    limit=None,
     license_name="not stated",
     overwrite=False,
 ):
@@ -64,13 +73,16 @@ def export_tflite(
             (the whole network; color math stays in float32).
         calibration: For `"int8"`: a source of photographs, see
             `kcolor.data.sources.open_source`.
-        data: Source to verify on; None for the photographs inside scikit-image.
+        data: Source to verify on, which then also gives the cost in quality; None for
+            the photographs inside scikit-image.
+        limit: Number of pictures of `data` for the cost in quality; None for all.
         license_name: License of the weights, for the card in the file.
         overwrite: Whether an existing file may be replaced.
 
     Returns:
-        Dict with `bytes`, `operators`, `card` and `differences` (see
-        `parity.Differences.figures`).
+        Dict with `bytes`, `operators`, `card`, `differences` (see
+        `parity.Differences.figures`) and `cost` (see `parity.cost`; None without
+        `data`).
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -80,8 +92,7 @@ def export_tflite(
     sizes = dict(sizes or {"serving_default": (SIZE, SIZE)})
     _check(sizes, io, network_size, quantize, calibration)
     path = Path(path)
-    if path.exists() and not overwrite:
-        raise DataError(f"{path}: exists already; --overwrite replaces it")
+    check_target(path, overwrite)
     source, model = model, load(model)
     shown = parity.pictures(data)
     functions = _functions(model, sizes, io, network_size)
@@ -106,11 +117,17 @@ def export_tflite(
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
         parity.check(path, differences, quantize)
+        cost = None
+        if data is not None:
+            side = _square(sizes, path)
+            cost = parity.cost(model, temporary, path, data, side, limit)
+            parity.check_cost(path, cost)
     return {
         "bytes": len(content),
         "operators": flatbuffer.operators(unpacked),
         "card": card,
         "differences": differences,
+        "cost": cost,
     }
 
 
@@ -151,6 +168,18 @@ def verify(path, model, images, sizes, io="network", network_size=SIZE):
                     answer = predictor.predict_ab(lightness)
                     differences.add_ab(lightness, expected, answer)
     return differences.figures()
+
+
+def _square(sizes, path):
+    for size in sizes.values():
+        if size == ANY:
+            return SIZE
+        if size[0] == size[1]:
+            return size[0]
+    raise ValueError(
+        f"{path}: quality is measured on squares, and no signature takes one. "
+        f"Received: sizes={sizes}"
+    )
 
 
 def _of_many_sizes(images):
@@ -264,18 +293,24 @@ def _quantize(content, quantize, samples):
 
     worker = quantizer.Quantizer(bytearray(content))
     everything = qtyping.TFLOperationName.ALL_SUPPORTED
-    if quantize == "dynamic":
-        worker.add_dynamic_config(_NETWORK_OPERATORS, everything, num_bits=8)
-        calibrated = None
-    else:
-        worker.add_static_config(_NETWORK_OPERATORS, everything, 8, 8)
-        with redirect_stdout(StringIO()):
-            calibrated = worker.calibrate(samples, num_threads=os.cpu_count() or 1)
-    with redirect_stdout(StringIO()):
-        result = worker.quantize(
-            calibrated, enable_progress_bar=False, enable_progress_report=False
-        )
+    with _silence():
+        if quantize == "dynamic":
+            worker.add_dynamic_config(_NETWORK_OPERATORS, everything, num_bits=8)
+            ranges = None
+        else:
+            worker.add_static_config(_NETWORK_OPERATORS, everything, 8, 8)
+            ranges = worker.calibrate(samples, num_threads=os.cpu_count() or 1)
+        result = worker.quantize(ranges, enable_progress_report=False)
     return bytes(result.quantized_model)
+
+
+@contextmanager
+def _silence():
+    """Holds back the quantizer's progress bars and warnings about its own workings."""
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
 
 
 def _check_content(path, unpacked, model, quantize):
@@ -296,8 +331,8 @@ def _check_content(path, unpacked, model, quantize):
     held = flatbuffer.constant_bytes(unpacked)
     if held < least:
         raise DataError(
-            f"{path}: the converter left weights out ({held / 1e6:.2f} MB of constants, "
-            f"at least {least / 1e6:.2f} MB expected); nothing was written"
+            f"{path}: the converter left weights out ({held / 1e6:.2f} MB held; "
+            f"at least {least / 1e6:.2f} expected); nothing was written"
         )
 
 
