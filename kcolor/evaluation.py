@@ -66,6 +66,8 @@ SAMPLES = 2000  # of the bootstrap
 _SAME_PICTURE = 0.5
 _FLAT = 1.0  # L*; below this standard deviation a correlation says nothing
 _SEPIA_PICTURES = 256
+# Rounding and other batch sizes' orders of summation stay far below one level.
+_SAME_LEVELS = 1.0
 
 
 @dataclass
@@ -550,6 +552,7 @@ class _Step:
         self._joiner = _build_joiner()
         self._scorers = _build_scorers(len(columns), metrics, networks)
         self._sepia = None
+        self._neighbors_checked = False
         self._partners = {}
 
     def prepare_check(self, indices):
@@ -604,6 +607,9 @@ class _Step:
         # One shape for all steps: another would be compiled anew.
         batch = [*batch, *[batch[-1]] * (batch_size - count)]
         truth, pictures = self.pictures(batch)
+        if self._self_check and not self._neighbors_checked:
+            self._check_neighbors(truth, pictures)
+            self._neighbors_checked = True
         figures = {column: {} for column in self._columns}
         inputs = [truth, *(pictures[column] for column in self._columns)]
         for scorer in self._scorers:
@@ -620,6 +626,25 @@ class _Step:
                     self._split(pictures[row])[0] * LIGHTNESS_SCALE,
                 )
         return count, figures, correlation
+
+    def _check_neighbors(self, truth, pictures):
+        # Among copies of itself a picture must become what it became in its batch. A
+        # network that mixes up its batch, or normalizes over it, fails here; nothing
+        # else could see colors that lie on the right lightness.
+        shown = pictures[GRAY] if self._reader.paired else truth
+        for position in {0, len(truth) - 1}:
+            copies = np.repeat(shown[[position]], len(truth), axis=0)
+            lightness, ab = self._split(copies)
+            gray = self._join(lightness, np.zeros_like(ab))
+            for row, predictor in self._rows.items():
+                alone = self._colorize(predictor, lightness, gray)[0].astype("float32")
+                difference = np.abs(alone - pictures[row][position]).mean()
+                if difference > _SAME_LEVELS:
+                    raise DataError(
+                        f"self-check failed: row {row}: what it makes of a picture "
+                        "depends on the other pictures of its batch (by "
+                        f"{difference:.1f} of 255 levels on average)"
+                    )
 
     def _colorize(self, predictor, lightness, gray):
         if getattr(predictor, "takes_rgb", False):
@@ -836,7 +861,8 @@ def _table(measurements, members):
         if not colored.all():
             yield ["psnr"], members[colored]
             metrics.remove("psnr")
-    yield metrics, members
+    if metrics:
+        yield metrics, members
 
 
 def _rows(measurements, members, bootstrap):

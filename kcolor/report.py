@@ -100,7 +100,9 @@ def statements(result):
     sentences = []
     for item in result["differences"]:
         metric, low, high = item["metric"], *item["ci95"]
-        if item["better"] is None:
+        if low == high == 0:
+            relation = f"{item['a']} and {item['b']} are equal"
+        elif item["better"] is None:
             relation = f"{item['a']} and {item['b']} do not differ clearly"
         else:
             worse = item["b"] if item["better"] == item["a"] else item["a"]
@@ -309,7 +311,10 @@ def _figures(rows):
 
 def _html_table(table, caption, labels=1):
     heading, *body = table
-    head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in heading)
+    head = "".join(
+        f'<th scope="col"{_LEFT if i < labels else ""}>{html.escape(cell)}</th>'
+        for i, cell in enumerate(heading)
+    )
     lines = []
     for row in body:
         cells = "".join(
@@ -448,6 +453,8 @@ def _flat(value):
     return "none" if value is None else str(value)
 
 
+_LEFT = ' class="label"'
+
 _PAIRED = (
     "Every picture is compared with itself in the other row; a difference is called "
     "better only if its whole 95% interval lies on one side of 0. Colorfulness is "
@@ -455,7 +462,7 @@ _PAIRED = (
 )
 
 _STYLE = """
-:root { color-scheme: light dark; --line: #8886; --back: #8881; }
+:root { color-scheme: light dark; --line: #8886; }
 * { box-sizing: border-box; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 0 auto;
   padding: 1rem; overflow-wrap: anywhere; }
@@ -466,8 +473,8 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding: .3rem 0; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; }
-th[scope=row], thead th:first-child { text-align: left; }
-tbody tr:nth-child(odd) { background: var(--back); }
+th[scope=row], .label { text-align: left; }
+tr > :first-child { position: sticky; left: 0; background: Canvas; }
 ul { padding-left: 1.2rem; }
 .legend { list-style: none; padding: 0; display: flex; flex-wrap: wrap;
   gap: .3rem 1rem; }
