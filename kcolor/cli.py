@@ -66,7 +66,7 @@ def main():
 
 
 @main.command()
-@click.argument("system", type=click.Choice(["unet", "mobile"]))
+@click.argument("system", type=click.Choice(["resnet", "unet", "pix2pix", "mobile"]))
 @click.option(
     "-o",
     "--output",
@@ -94,9 +94,7 @@ def main():
 @click.option(
     "--loss",
     type=click.Choice(["l2", "l1", "huber"]),
-    default="l2",
-    show_default=True,
-    help="Pixel loss on ab; l2 is the published one.",
+    help="Pixel loss on ab.  [default: as published, l1 for pix2pix, else l2]",
 )
 @click.option(
     "--perceptual",
@@ -104,17 +102,61 @@ def main():
     show_default=True,
     help="Weight of an LPIPS term on the recomposed picture.",
 )
+@click.option(
+    "--colorfulness",
+    default=0.0,
+    show_default=True,
+    help="Weight of a term that asks for the truth's colorfulness.",
+)
 @click.option("--lpips-weights", metavar="FILE", help="Parameters of LPIPS.")
+@click.option(
+    "--discriminator",
+    type=click.Choice(["patch", "classifier"]),
+    default="patch",
+    show_default=True,
+    help="Of pix2pix: patch judges each 70x70 patch, so it sees local color and gives "
+    "a gradient everywhere; classifier, the published one, judges the whole picture.",
+)
+@click.option(
+    "--lambda-l1",
+    default=100.0,
+    show_default=True,
+    help="Of pix2pix: weight of the pixel loss.",
+)
+@click.option(
+    "--gan-loss",
+    type=click.Choice(["bce", "hinge"]),
+    default="bce",
+    show_default=True,
+    help="Of pix2pix: adversarial loss.",
+)
+@click.option(
+    "--pretrain-epochs",
+    default=0,
+    show_default=True,
+    help="Of pix2pix: first epochs on the pixel loss alone.",
+)
 @click.option("--size", default=256, show_default=True, help="Side of the crops.")
 @click.option("--batch-size", default=16, show_default=True)
 @click.option("--epochs", default=30, show_default=True)
 @click.option("--steps-per-epoch", type=int, help="Without it: one pass over the data.")
-@click.option("--learning-rate", default=1e-3, show_default=True, help="Peak rate.")
+@click.option(
+    "--learning-rate",
+    type=float,
+    help="Peak rate.  [default: 2e-4 for pix2pix, else 1e-3]",
+)
 @click.option(
     "--encoder-rate",
     default=0.2,
     show_default=True,
     help="Factor on the encoder's learning rate.",
+)
+@click.option(
+    "--schedule",
+    type=click.Choice(["cosine", "one-cycle", "constant"]),
+    default="cosine",
+    show_default=True,
+    help="Course of the learning rate after the warm-up.",
 )
 @click.option("--warmup-steps", default=100, show_default=True)
 @click.option("--weight-decay", default=1e-4, show_default=True)
@@ -129,6 +171,12 @@ def main():
     default=0.999,
     show_default=True,
     help="Momentum of the weights' moving average; 0 for none.",
+)
+@click.option(
+    "--patience",
+    default=0,
+    show_default=True,
+    help="Stop after so many epochs without a lower validation loss; 0: never.",
 )
 @click.option(
     "--freeze-epochs",

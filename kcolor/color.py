@@ -91,6 +91,28 @@ def lab_to_rgb(lab, gamut="clip"):
     )
 
 
+def opponent_colorfulness(rgb):
+    """Computes colorfulness from opponent channels; differentiable but at one color.
+
+    Args:
+        rgb: Float tensor of shape `(batch, height, width, 3)`, any scale.
+
+    Returns:
+        Float32 tensor of shape `(batch,)` in the unit of `rgb`, 0 for gray.
+
+    Source: Hasler and Suesstrunk 2003, "Measuring Colourfulness in Natural Images",
+    section 7, metric M3, with signed opponent channels.
+    """
+    r, g, b = ops.unstack(ops.cast(rgb, "float32"), 3, axis=-1)
+    opponents = ops.stack([r - g, (r + g) / 2 - b], axis=-1)
+    mean = ops.mean(opponents, axis=(1, 2), keepdims=True)
+    variance = ops.mean(ops.square(opponents - mean), axis=(1, 2))
+    # A square root has no gradient at 0, where a gray picture lies.
+    spread = ops.sqrt(ops.maximum(ops.sum(variance, axis=-1), 1e-12))
+    offset = ops.sqrt(ops.maximum(ops.sum(ops.square(mean[:, 0, 0]), axis=-1), 1e-12))
+    return spread + 0.3 * offset
+
+
 def _desaturate(linear, luminance):
     # On the line from the gray (Y, Y, Y) to the color, luminance is Y everywhere, so
     # walking towards gray changes neither Y nor L*. Each channel says how far from

@@ -7,6 +7,7 @@ recomposed picture needs the lightness that `y_pred`, ab alone, does not hold.
 import keras
 from keras import ops
 
+from kcolor.color import opponent_colorfulness
 from kcolor.preprocessing import recompose
 
 PIXEL_LOSSES = ("l2", "l1", "huber")
@@ -14,13 +15,15 @@ PIXEL_LOSSES = ("l2", "l1", "huber")
 _HUBER_DELTA = 5 / 110
 
 
+@keras.saving.register_keras_serializable("kcolor")
 class ColorizationLoss(keras.losses.Loss):
-    """Pixel loss on ab, and optionally a perceptual one on the recomposed RGB."""
+    """Pixel loss on ab, and optionally terms on the recomposed RGB."""
 
     def __init__(
         self,
         pixel="l2",
         perceptual=0.0,
+        colorfulness=0.0,
         lpips=None,
         perceptual_share=0.5,
         name="colorization_loss",
@@ -30,6 +33,8 @@ class ColorizationLoss(keras.losses.Loss):
         Args:
             pixel: `"l2"` (mean square), `"l1"` (mean absolute) or `"huber"`.
             perceptual: Weight of the perceptual term beside the pixel term, >= 0.
+            colorfulness: Weight of what a picture's colorfulness lacks to its truth's,
+                in units of 100; 0 where it lacks nothing.
             lpips: Model of two RGB batches in [0, 1] that answers a distance per
                 picture; needed where `perceptual` > 0.
             perceptual_share: Share of each batch, in (0, 1], that the perceptual term
@@ -47,6 +52,7 @@ class ColorizationLoss(keras.losses.Loss):
         if perceptual and lpips is None:
             raise ValueError("a perceptual term needs LPIPS weights. Received: None")
         self.pixel, self.perceptual, self.lpips = pixel, perceptual, lpips
+        self.colorfulness = colorfulness
         self.perceptual_share = perceptual_share
 
     def call(self, y_true, y_pred):
@@ -60,17 +66,24 @@ class ColorizationLoss(keras.losses.Loss):
             Scalar float32.
         """
         y_pred = ops.cast(y_pred, "float32")
-        loss = self._pixel_loss(y_true[..., 1:] - y_pred)
+        loss = self.pixel_loss(y_true, y_pred)
+        if not self.perceptual and not self.colorfulness:
+            return loss
+        count = max(1, round(y_true.shape[0] * self.perceptual_share))
+        lightness, ab = y_true[:count, ..., :1], y_true[:count, ..., 1:]
+        truth = recompose(lightness, ab)
+        picture = recompose(lightness, y_pred[:count])
         if self.perceptual:
-            count = max(1, round(y_true.shape[0] * self.perceptual_share))
-            lightness, ab = y_true[:count, ..., :1], y_true[:count, ..., 1:]
-            distance = self.lpips(
-                [recompose(lightness, ab), recompose(lightness, y_pred[:count])]
-            )
+            distance = self.lpips([truth, picture])
             loss = loss + self.perceptual * ops.mean(distance)
+        if self.colorfulness:
+            lack = opponent_colorfulness(truth) - opponent_colorfulness(picture)
+            loss = loss + self.colorfulness * ops.mean(ops.relu(lack)) * 2.55
         return loss
 
-    def _pixel_loss(self, error):
+    def pixel_loss(self, y_true, y_pred):
+        """Computes the pixel term alone; arguments and result as `call` has them."""
+        error = y_true[..., 1:] - y_pred
         if self.pixel == "l2":
             return ops.mean(ops.square(error))
         error = ops.abs(error)
@@ -80,3 +93,13 @@ class ColorizationLoss(keras.losses.Loss):
         return ops.mean(
             ops.where(error < _HUBER_DELTA, inside, error - _HUBER_DELTA / 2)
         )
+
+    def get_config(self):
+        """Returns what `from_config` needs; a network of LPIPS cannot be in it."""
+        return {
+            "pixel": self.pixel,
+            "perceptual": self.perceptual,
+            "colorfulness": self.colorfulness,
+            "perceptual_share": self.perceptual_share,
+            "name": self.name,
+        }

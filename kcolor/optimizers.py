@@ -35,6 +35,14 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
         factor = self._factors[self._get_variable_index(variable)]
         super().update_step(gradient, variable, learning_rate * factor)
 
+    def finalize_variable_values(self, var_list):
+        """Puts the averages into the variables that are this optimizer's own.
+
+        Keras hands over all of a model's variables at the end of `fit`; of a model with
+        two optimizers, the others are none of this one's business.
+        """
+        super().finalize_variable_values(self._trainable_variables)
+
     def get_config(self):
         """Returns what `from_config` needs."""
         return {**super().get_config(), "rates": self.rates}

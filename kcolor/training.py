@@ -6,21 +6,21 @@ on the seed and the count of pictures drawn alone; so a run that is killed and r
 repeats the broken epoch and then equals one that was never stopped.
 """
 
-import json
 import logging
 import math
 import os
 import sys
 import time
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import keras
 import numpy as np
-import tensorflow as tf
 
 from kcolor import models
-from kcolor.data.pipeline import evaluation_dataset, training_dataset
+from kcolor.data.pipeline import evaluation_batches, training_batches
 from kcolor.data.sources import MemoryCache, list_hash, open_sources, split_by_hash
 from kcolor.errors import DataError
 from kcolor.losses import ColorizationLoss
@@ -39,11 +39,26 @@ from kcolor.runs import (
 )
 from kcolor.sheets import contact_sheet
 
+
+@dataclass(frozen=True)
+class System:
+    """What a system trains with where the user does not say."""
+
+    build: object
+    backbone: str
+    loss: str = "l2"
+    learning_rate: float = 1e-3
+
+
 SYSTEMS = {
-    "unet": (models.build_unet, "resnet34"),
-    "mobile": (models.build_mobile, "mobilenet_v2"),
+    "resnet": System(models.build_resnet, "resnet34"),
+    "unet": System(models.build_unet, "resnet34"),
+    # Adversarial training diverges at rates that a plain loss bears.
+    "pix2pix": System(models.build_pix2pix_generator, "resnet50", "l1", 2e-4),
+    "mobile": System(models.build_mobile, "mobilenet_v2"),
 }
 PRECISIONS = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
+SCHEDULES = ("cosine", "one-cycle", "constant")
 # What may differ when a run is resumed.
 _FREE_ON_RESUME = ("run", "resume", "epochs", "cache", "val_images")
 _SAMPLES = 8
@@ -58,19 +73,26 @@ def fit(
     val_data=None,
     backbone=None,
     backbone_weights="imagenet",
-    loss="l2",
+    loss=None,
     perceptual=0.0,
+    colorfulness=0.0,
     lpips_weights=None,
+    discriminator="patch",
+    lambda_l1=100.0,
+    gan_loss="bce",
+    pretrain_epochs=0,
     size=256,
     batch_size=16,
     epochs=30,
     steps_per_epoch=None,
-    learning_rate=1e-3,
+    learning_rate=None,
     encoder_rate=0.2,
+    schedule="cosine",
     warmup_steps=100,
     weight_decay=1e-4,
     clip_norm=1.0,
     ema=0.999,
+    patience=0,
     freeze_epochs=0,
     freeze_levels=0,
     degrade=0.0,
@@ -85,30 +107,40 @@ def fit(
     """Trains a system and writes a run folder.
 
     Args:
-        system: `"unet"` or `"mobile"`.
+        system: `"resnet"`, `"unet"`, `"pix2pix"` or `"mobile"`.
         run: Path of the run folder to write.
         data: List of sources of color photographs; empty for scikit-image's own.
         val_data: Source to validate on; None splits `val_fraction` off `data` by a hash
             of the file names.
         backbone: Encoder, one of `kcolor.models.BACKBONES`; None for the system's own.
         backbone_weights: `"imagenet"`, `"none"` or a file, see `build_backbone`.
-        loss: Pixel loss on ab: `"l2"` (the published one), `"l1"` or `"huber"`.
+        loss: Pixel loss on ab: `"l2"`, `"l1"` or `"huber"`; None for the published
+            one, which is l1 for pix2pix and l2 for the others.
         perceptual: Weight of an LPIPS term on the recomposed RGB, 0 for none. It uses
             the first three layers on half of each batch.
+        colorfulness: Weight of a term that asks for the truth's colorfulness.
         lpips_weights: File with LPIPS' parameters; None looks at the variable
             `KCOLOR_LPIPS_WEIGHTS`.
+        discriminator: Of pix2pix: `"patch"` (70x70 PatchGAN) or `"classifier"`.
+        lambda_l1: Of pix2pix: weight of the pixel loss beside the adversarial term.
+        gan_loss: Of pix2pix: `"bce"` or `"hinge"`.
+        pretrain_epochs: Of pix2pix: first epochs on the pixel loss alone.
         size: Side of the training crops, in pixels, a multiple of 32.
         batch_size: Pictures per step.
         epochs: Epochs in all.
         steps_per_epoch: Steps per epoch; None for one pass over the data.
-        learning_rate: Peak rate, reached after `warmup_steps` and lowered to 1% along a
-            cosine.
+        learning_rate: Peak rate; None for 2e-4 (pix2pix) or 1e-3 (the others).
         encoder_rate: Factor on the learning rate of a pretrained encoder.
-        warmup_steps: Steps of linear warm-up at the start.
+        schedule: `"cosine"` (warm-up, then down to 1% along a cosine), `"one-cycle"`
+            (the same with a warm-up of 30% of the steps) or `"constant"` (after the
+            warm-up). A stage that freezes or pretrains has a schedule of its own.
+        warmup_steps: Steps of linear warm-up, at most a tenth of a stage's.
         weight_decay: Decoupled weight decay of AdamW.
         clip_norm: Largest global norm of the gradients; 0 for no limit.
         ema: Momentum of the weights' moving average, which is what is validated and
             saved; 0 for none. Lowered for runs too short for it.
+        patience: Epochs without a lower validation loss after which to stop; the best
+            epoch's model is kept then. 0: never, and the last epoch's is.
         freeze_epochs: First epochs in which the encoder stays as it is.
         freeze_levels: Encoder layers up to this pyramid level (stride 2 to this power)
             never move; 0 for none.
@@ -129,120 +161,136 @@ def fit(
         ValueError: If an argument is out of range or differs from the resumed run's.
         DataError: If data, weights or run folder cannot be used, or the loss is NaN.
     """
-    arguments = {k: v for k, v in locals().items()}
+    arguments = dict(locals())
     arguments["data"] = [str(path) for path in data]
     arguments = {k: str(v) if isinstance(v, Path) else v for k, v in arguments.items()}
     run = Path(run)
     _check(arguments)
     train, validation = _open_data(arguments)
     done = _prepare_run(run, arguments, train, validation)
+    chosen = _with_defaults(arguments)
 
     keras.utils.set_random_seed(seed)
     policy = _policy(precision)
-    keras.config.set_dtype_policy(policy)
     steps = steps_per_epoch or max(1, len(train) // batch_size)
     logger.info(
-        "%s: %d training and %d validation pictures, %d steps an epoch, %s",
+        "%s: %d training and %d validation pictures, %d steps an epoch, %s on %s",
         run,
         len(train),
         len(validation),
         steps,
         policy,
+        keras.backend.backend(),
     )
-    try:
-        model = _build(system, backbone, backbone_weights, init_from, done)
-        _freeze_levels(model, freeze_levels)
-        if cache == "memory":
-            train = MemoryCache(train)
-        pixel_loss = ColorizationLoss(loss, perceptual, _lpips(arguments))
-        epoch_end = _EpochEnd(run, validation, size, batch_size)
-        stages = [(0, freeze_epochs, True), (freeze_epochs, epochs, False)]
-        for first, last, frozen in stages:
-            if first == last or done > last or (done == last and last == epochs):
+    if cache == "memory":
+        train = MemoryCache(train)
+    with _dtype_policy(policy), _all_devices():
+        network = _build(chosen)
+        trainer = network
+        if system == "pix2pix":
+            trainer = models.Pix2Pix(network, models.build_discriminator(discriminator))
+        pixel_loss = ColorizationLoss(
+            chosen["loss"], perceptual, colorfulness, _lpips(arguments)
+        )
+        epoch_end = _EpochEnd(
+            run, network, pixel_loss, validation, size, batch_size, patience
+        )
+        for stage in _stages(chosen):
+            first, last = stage
+            if done > last or (done == last == epochs) or epoch_end.is_over():
                 continue
-            optimizer = _compile(
-                model, pixel_loss, arguments, frozen, steps, last - first
-            )
+            _compile(trainer, network, pixel_loss, chosen, first, steps, last - first)
             if first < done:
-                _restore(run, model, done)
+                _restore(run, trainer, done)
                 if done == last:
                     # Keras' fit does so at the end of a stage.
-                    optimizer.finalize_variable_values(model.trainable_variables)
+                    trainer.optimizer.finalize_variable_values(
+                        trainer.trainable_variables
+                    )
                     continue
             start = max(first, done)
-            model.fit(
-                training_dataset(
+            trainer.fit(
+                training_batches(
                     train, size, batch_size, seed, start * steps * batch_size, degrade
                 ),
                 epochs=last,
                 initial_epoch=start,
                 steps_per_epoch=steps,
-                callbacks=[epoch_end, _StopAtNaN(run)],
+                callbacks=[_StopAtNaN(run), epoch_end],
                 shuffle=False,  # the stream is in its own seeded order already
                 verbose=1 if sys.stdout.isatty() else 0,
             )
-    finally:
-        keras.config.set_dtype_policy("float32")
     return read_history(run)
 
 
 class _EpochEnd(keras.callbacks.Callback):
     """Validates the averaged weights, then writes everything that an epoch leaves."""
 
-    def __init__(self, run, validation, size, batch_size):
+    def __init__(self, run, network, loss, validation, size, batch_size, patience):
         super().__init__()
-        self.run, self.batch_size = run, batch_size
-        self.dataset = evaluation_dataset(validation, size, batch_size)
-        self.average = None
-        self.writer = tf.summary.create_file_writer(str(run / "logs"))
+        self.run, self.network, self.loss = run, network, loss
+        self.batch_size, self.patience = batch_size, patience
+        self.batches = evaluation_batches(validation, size, batch_size)
+        self.events = _EventFile(run / "logs")
+
+    def is_over(self):
+        """Tells whether patience has run out."""
+        losses = [row["val_loss"] for row in read_history(self.run)]
+        return 0 < self.patience < len(losses) - np.argmin([*losses, math.inf])
 
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.monotonic() - self.started
-        checkpoint = self.run / "checkpoints" / f"epoch-{epoch + 1:04d}.weights.h5"
+        history = read_history(self.run)[:epoch]
         with _averaged(self.model):
             row = {
                 "epoch": epoch + 1,
-                "loss": float(logs["loss"]),
+                **{name: float(value) for name, value in logs.items()},
                 **self._validate(epoch),
                 "learning_rate": float(self.model.optimizer.learning_rate),
                 "images_per_second": self.params["steps"] * self.batch_size / seconds,
             }
-            with replacing(self.run / "model.keras") as temporary:
-                self.model.save(temporary, include_optimizer=False)
-        write_history(self.run, [*read_history(self.run)[:epoch], row])
+            best = min((r["val_loss"] for r in history), default=math.inf)
+            if not self.patience or row["val_loss"] < best:
+                with replacing(self.run / "model.keras") as temporary:
+                    self.network.save(temporary, include_optimizer=False)
+        write_history(self.run, [*history, row])
         # Last, so that a checkpoint never stands for an epoch whose files are missing.
+        checkpoint = self.run / "checkpoints" / f"epoch-{epoch + 1:04d}.weights.h5"
         with replacing(checkpoint) as temporary:
             self.model.save_weights(temporary)
         for old in sorted(checkpoint.parent.glob("epoch-*.weights.h5"))[:-2]:
             old.unlink()
         self._log(row)
+        if self.is_over():
+            self.model.stop_training = True
 
     def _validate(self, epoch):
-        loss, scores, count, sheet = 0.0, [], 0, None
-        for lightness, target in self.dataset:
-            ab = self.model.predict_on_batch(lightness)
-            share = len(ab)
-            pixel = self.model.loss._pixel_loss(target[..., 1:] - ab)
-            loss, count = loss + float(pixel) * share, count + share
+        loss, scores, sheet = 0.0, [], None
+        for lightness, target in self.batches:
+            ab = self.network.predict_on_batch(lightness)
+            loss += float(self.loss.pixel_loss(target, ab)) * len(ab)
             truth = join(target[..., :1], target[..., 1:])
             picture = join(target[..., :1], ab)
-            scores.extend(np.asarray(psnr(truth, picture)))
+            scores.extend(keras.ops.convert_to_numpy(psnr(truth, picture)))
             if sheet is None:
                 columns = {
                     "gray": join(lightness, np.zeros_like(ab)),
                     "predicted": picture,
                     "truth": truth,
                 }
-                columns = {k: np.asarray(v)[:_SAMPLES] for k, v in columns.items()}
-                sheet = contact_sheet(columns)
-        with replacing(
-            self.run / "samples" / f"epoch-{epoch + 1:04d}.png"
-        ) as temporary:
+                sheet = contact_sheet(
+                    {
+                        label: keras.ops.convert_to_numpy(images)[:_SAMPLES]
+                        for label, images in columns.items()
+                    }
+                )
+        path = self.run / "samples" / f"epoch-{epoch + 1:04d}.png"
+        with replacing(path) as temporary:
             cv2.imwrite(str(temporary), sheet[..., ::-1])
-        return {"val_loss": loss / count, "val_psnr": float(np.mean(scores))}
+        return {"val_loss": loss / len(scores), "val_psnr": float(np.mean(scores))}
 
     def _log(self, row):
         numbers = {k: v for k, v in row.items() if k != "epoch"}
@@ -251,10 +299,7 @@ class _EpochEnd(keras.callbacks.Callback):
             row["epoch"],
             "  ".join(f"{k} {v:.4g}" for k, v in numbers.items()),
         )
-        with self.writer.as_default(step=row["epoch"]):
-            for name, value in numbers.items():
-                _write_scalar(name, value)
-        self.writer.flush()
+        self.events.write(row["epoch"], numbers)
 
 
 class _StopAtNaN(keras.callbacks.Callback):
@@ -273,62 +318,120 @@ class _StopAtNaN(keras.callbacks.Callback):
             )
 
 
-def _write_scalar(name, value):
-    # tf.summary.scalar needs the tensorboard package only to spell this metadata.
-    metadata = tf.compat.v1.SummaryMetadata(
-        plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
-    )
-    tf.summary.write(name, tf.constant(value, tf.float32), metadata=metadata)
+class _EventFile:
+    """TensorBoard's log; TensorFlow writes it, so without TensorFlow there is none."""
+
+    def __init__(self, folder):
+        try:
+            import tensorflow as tf
+        except ModuleNotFoundError:
+            logger.info("TensorFlow is not installed: no TensorBoard log is written")
+            self.tf = None
+            return
+        self.tf = tf
+        self.writer = tf.summary.create_file_writer(str(folder))
+
+    def write(self, step, numbers):
+        if self.tf is None:
+            return
+        # tf.summary.scalar needs the tensorboard package, only to spell this metadata.
+        metadata = self.tf.compat.v1.SummaryMetadata(
+            plugin_data={"plugin_name": "scalars"}
+        )
+        with self.writer.as_default(step=step):
+            for name, value in numbers.items():
+                value = self.tf.constant(value, self.tf.float32)
+                self.tf.summary.write(name, value, metadata=metadata)
+        self.writer.flush()
 
 
-class _averaged:
+@contextmanager
+def _averaged(model):
     """Puts the moving averages into the model for a while."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if not optimizer.use_ema:
+        yield
+        return
+    swap = keras.callbacks.SwapEMAWeights()
+    swap.set_model(model)
+    swap.on_test_begin()
+    try:
+        yield
+    finally:
+        swap.on_test_end()
 
-    def __init__(self, model):
-        self.swap = None
-        optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-        if optimizer.use_ema:
-            self.swap = keras.callbacks.SwapEMAWeights()
-            self.swap.set_model(model)
 
-    def __enter__(self):
-        if self.swap:
-            self.swap.on_test_begin()
+@contextmanager
+def _dtype_policy(policy):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
-    def __exit__(self, *error):
-        if self.swap:
-            self.swap.on_test_end()
+
+def _all_devices():
+    """Spreads batches over the GPUs of this machine where there are several."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        if len(tf.config.list_physical_devices("GPU")) > 1:
+            return tf.distribute.MirroredStrategy().scope()
+    elif backend == "jax" and len(keras.distribution.list_devices("gpu")) > 1:
+        keras.distribution.set_distribution(keras.distribution.DataParallel())
+    return nullcontext()
+
+
+def _stages(chosen):
+    """Returns the stages as (first, last) epochs: what trains changes between them."""
+    edges = {0, chosen["freeze_epochs"], chosen["epochs"]}
+    if chosen["system"] == "pix2pix":
+        edges.add(chosen["pretrain_epochs"])
+    edges = sorted(edges)
+    return list(zip(edges, edges[1:], strict=False))
+
+
+def _with_defaults(arguments):
+    """Fills in what the system decides where the user does not."""
+    chosen = dict(arguments)
+    for name in ("backbone", "loss", "learning_rate"):
+        if chosen[name] is None:
+            chosen[name] = getattr(SYSTEMS[arguments["system"]], name)
+    return chosen
 
 
 def _check(arguments):
-    if arguments["system"] not in SYSTEMS:
-        raise ValueError(
-            f"`system` must be one of {', '.join(SYSTEMS)}. "
-            f"Received: {arguments['system']!r}"
-        )
+    choices = {
+        "system": tuple(SYSTEMS),
+        "precision": PRECISIONS,
+        "schedule": SCHEDULES,
+        "cache": ("none", "memory"),
+        "discriminator": models.pix2pix.DISCRIMINATORS,
+        "gan_loss": models.pix2pix.GAN_LOSSES,
+    }
+    for name, allowed in choices.items():
+        if arguments[name] not in allowed:
+            raise ValueError(
+                f"`{name}` must be one of {', '.join(allowed)}. "
+                f"Received: {arguments[name]!r}"
+            )
     if arguments["size"] < 32 or arguments["size"] % 32:
         raise ValueError(
             f"`size` must be a multiple of 32. Received: {arguments['size']}"
-        )
-    if arguments["precision"] not in PRECISIONS:
-        raise ValueError(
-            f"`precision` must be one of {', '.join(PRECISIONS)}. "
-            f"Received: {arguments['precision']!r}"
-        )
-    if arguments["cache"] not in ("none", "memory"):
-        raise ValueError(
-            f"`cache` must be none or memory. Received: {arguments['cache']!r}"
         )
     for name in ("batch_size", "epochs", "steps_per_epoch", "val_images"):
         if arguments[name] is not None and arguments[name] < 1:
             raise ValueError(
                 f"`{name}` must be at least 1. Received: {arguments[name]}"
             )
-    if not 0 <= arguments["freeze_epochs"] <= arguments["epochs"]:
-        raise ValueError(
-            f"`freeze_epochs` must be 0 to {arguments['epochs']} (all epochs). "
-            f"Received: {arguments['freeze_epochs']}"
-        )
+    for name in ("freeze_epochs", "pretrain_epochs"):
+        if not 0 <= arguments[name] <= arguments["epochs"]:
+            raise ValueError(
+                f"`{name}` must be 0 to {arguments['epochs']} (all epochs). "
+                f"Received: {arguments[name]}"
+            )
     if not 0 < arguments["val_fraction"] < 1:
         raise ValueError(
             f"`val_fraction` must lie in (0, 1). Received: {arguments['val_fraction']}"
@@ -377,23 +480,25 @@ def _prepare_run(run, arguments, train, validation):
     return int(checkpoints[-1].name[6:10]) if checkpoints else 0
 
 
-def _build(system, backbone, backbone_weights, init_from, done):
-    if init_from is not None:
-        return load_model(init_from)
-    build, default_backbone = SYSTEMS[system]
+def _build(chosen):
+    if chosen["init_from"] is not None:
+        return load_model(chosen["init_from"])
     # A resumed run takes all values from its checkpoint, but the file still decides
     # whether BatchNorm is folded, so it is read again.
-    return build(backbone or default_backbone, backbone_weights)
+    build = SYSTEMS[chosen["system"]].build
+    return build(chosen["backbone"], chosen["backbone_weights"])
 
 
-def _freeze_levels(model, levels):
-    if not levels:
-        return
-    encoder = model.get_layer("encoder")
-    if not 1 <= levels <= len(encoder.outputs):
+def _set_frozen(encoder, frozen, levels):
+    """Freezes the whole encoder, or its layers up to a pyramid level."""
+    if not 0 <= levels <= len(encoder.outputs):
         raise ValueError(
             f"`freeze_levels` must be 0 to {len(encoder.outputs)}. Received: {levels}"
         )
+    # Set on the model, it reaches every layer inside; then those below the level.
+    encoder.trainable = not frozen
+    if frozen or not levels:
+        return
     last = encoder.outputs[levels - 1]._keras_history.operation
     for layer in encoder.layers:
         layer.trainable = False
@@ -401,44 +506,66 @@ def _freeze_levels(model, levels):
             return
 
 
-def _compile(model, loss, arguments, frozen, steps, epochs):
-    encoder = model.get_layer("encoder")
-    states = [(layer, layer.trainable) for layer in encoder.layers]
-    # Setting it on the model reaches every layer inside, those of `freeze_levels` too.
-    encoder.trainable = not frozen
-    if not frozen:
-        for layer, trainable in states:
-            layer.trainable = trainable
+def _compile(trainer, network, loss, chosen, first, steps, epochs):
+    """Prepares one stage: what moves, at which rates, with fresh optimizers."""
+    encoder = network.get_layer("encoder")
+    _set_frozen(encoder, first < chosen["freeze_epochs"], chosen["freeze_levels"])
     total = steps * epochs
-    warmup = min(arguments["warmup_steps"], total // 10)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0 if warmup else arguments["learning_rate"],
-        decay_steps=max(1, total - warmup),
-        alpha=0.01,
-        warmup_target=arguments["learning_rate"] if warmup else None,
-        warmup_steps=warmup,
-    )
-    momentum = max(0.0, min(arguments["ema"], 1 - 20 / total))
-    optimizer = LayerwiseAdamW(
-        rate,
-        rates={v.path: arguments["encoder_rate"] for v in encoder.trainable_variables},
-        weight_decay=arguments["weight_decay"],
-        global_clipnorm=arguments["clip_norm"] or None,
+    momentum = max(0.0, min(chosen["ema"], 1 - 20 / total))
+
+    def optimizer(**options):
+        return LayerwiseAdamW(
+            _schedule(chosen, total),
+            weight_decay=chosen["weight_decay"],
+            global_clipnorm=chosen["clip_norm"] or None,
+            **options,
+        )
+
+    generator_optimizer = optimizer(
+        rates={v.path: chosen["encoder_rate"] for v in encoder.trainable_variables},
         use_ema=momentum > 0,
         ema_momentum=momentum,
     )
-    # XLA on a CPU is 1.5 to 20 times slower here.
-    gpu = bool(tf.config.list_physical_devices("GPU"))
-    model.compile(optimizer=optimizer, loss=loss, jit_compile="auto" if gpu else False)
-    optimizer = model.optimizer  # wrapped for loss scaling under mixed_float16
-    optimizer.build(model.trainable_variables)
-    return optimizer
+    # XLA on a CPU is 1.5 to 20 times slower than TensorFlow's own kernels.
+    on_cpu = keras.backend.backend() == "tensorflow" and not _gpu_capability()
+    jit_compile = False if on_cpu else "auto"
+    if trainer is network:
+        network.compile(
+            optimizer=generator_optimizer, loss=loss, jit_compile=jit_compile
+        )
+        network.optimizer.build(network.trainable_variables)
+        return
+    trainer.compile(
+        optimizer=generator_optimizer,
+        # The discriminator forgets its momentum sooner, as in the publication.
+        discriminator_optimizer=optimizer(beta_1=0.5),
+        loss=loss,
+        lambda_l1=chosen["lambda_l1"],
+        gan_loss=chosen["gan_loss"],
+        adversarial=first >= chosen["pretrain_epochs"],
+        jit_compile=jit_compile,
+    )
 
 
-def _restore(run, model, done):
+def _schedule(chosen, total):
+    peak = chosen["learning_rate"]
+    if chosen["schedule"] == "one-cycle":
+        warmup = 3 * total // 10
+    else:
+        warmup = min(chosen["warmup_steps"], total // 10)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else peak,
+        decay_steps=max(1, total - warmup),
+        alpha=1.0 if chosen["schedule"] == "constant" else 0.01,
+        warmup_target=peak if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def _restore(run, trainer, done):
     path = run / "checkpoints" / f"epoch-{done:04d}.weights.h5"
     try:
-        model.load_weights(path)
+        trainer.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{path}: not a readable checkpoint of this run") from error
 
@@ -458,22 +585,35 @@ def _lpips(arguments):
 def _policy(precision):
     if precision != "auto":
         return precision
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
-        return "float32"
-    capability = tf.config.experimental.get_device_details(gpus[0]).get(
-        "compute_capability", (0, 0)
-    )
-    if capability >= (8, 0):
+    capability = _gpu_capability()
+    if capability >= (8, 0):  # Ampere is the first with bfloat16 units
         return "mixed_bfloat16"
     return "mixed_float16" if capability >= (7, 0) else "float32"
+
+
+def _gpu_capability():
+    """Returns the first GPU's compute capability, or () where there is none."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        gpus = tf.config.list_physical_devices("GPU")
+        if not gpus:
+            return ()
+        details = tf.config.experimental.get_device_details(gpus[0])
+        return tuple(details.get("compute_capability", (0, 0)))
+    if backend == "jax":
+        import jax
+
+        if jax.default_backend() != "gpu":
+            return ()
+        numbers = jax.devices()[0].compute_capability.split(".")
+        return tuple(int(number) for number in numbers)
+    import torch
+
+    return torch.cuda.get_device_capability() if torch.cuda.is_available() else ()
 
 
 def resume_arguments(run):
     """Returns the arguments that a run was started with, for the command line."""
     return read_config(run)["arguments"]
-
-
-def summary(run):
-    """Returns one line on how a run ended: its last row of history as JSON."""
-    return json.dumps(read_history(run)[-1])

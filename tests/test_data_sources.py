@@ -97,6 +97,22 @@ def test_without_a_path_scikit_image_provides_the_photographs():
     assert all(source.read(i).ndim == 3 for i in range(len(source)))
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_arrays_are_sources(suffix, tmp_path):
+    pictures = np.stack([picture(i) for i in range(5)])
+    path = tmp_path / f"photos{suffix}"
+    np.save(path, pictures) if suffix == ".npy" else np.savez(path, pictures)
+    source = open_source(path)
+    assert len(source) == 5 and source.gray(0) is None
+    np.testing.assert_array_equal(source.read(3), pictures[3])
+
+
+def test_arrays_of_another_kind_are_refused(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((2, 5, 4, 3), "float32"))
+    with pytest.raises(DataError, match=r"uint8 RGB.*float32 \(2, 5, 4, 3\)"):
+        open_source(tmp_path / "a.npy")
+
+
 @pytest.mark.parametrize(
     "make, message",
     [

@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from kcolor.errors import DataError
-from kcolor.models import BACKBONES, build_backbone, build_mobile, build_unet
+from kcolor.models import (
+    BACKBONES,
+    build_backbone,
+    build_mobile,
+    build_pix2pix_generator,
+    build_resnet,
+    build_unet,
+)
 from kcolor.models.weights import (
     assign_weights,
     fold_batch_norm,
@@ -13,7 +20,12 @@ from kcolor.models.weights import (
     to_keras_names,
 )
 
-SYSTEMS = {"mobile": build_mobile, "unet": lambda: build_unet("resnet18")}
+SYSTEMS = {
+    "mobile": build_mobile,
+    "unet": lambda: build_unet("resnet18"),
+    "resnet": lambda: build_resnet("resnet18"),
+    "pix2pix": lambda: build_pix2pix_generator("resnet18"),
+}
 # Encoder without its classifier, counted by Keras; the ResNets equal torchvision's
 # published counts less the 512 x 1000 + 1000 of fc, plus the BatchNorm statistics.
 PARAMETERS = {

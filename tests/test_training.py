@@ -144,7 +144,7 @@ def test_frozen_layers_stay_bit_equal_while_the_decoder_moves(tmp_path):
 
 def test_frozen_levels_end_at_the_level():
     model = build_mobile()
-    training._freeze_levels(model, 3)
+    training._set_frozen(model.get_layer("encoder"), False, 3)
     trainable = {v.path.split("/")[0] for v in model.trainable_variables}
     assert "block_5_project" not in trainable and "Conv1" not in trainable
     assert {"block_6_expand", "block_16_project", "head"} <= trainable
@@ -167,7 +167,7 @@ def test_layerwise_rates_scale_each_step():
 @pytest.mark.slow
 def test_unet_overfits_one_batch_beyond_32_db():
     """Measured with sixteen pieces of scikit-image's photographs."""
-    from kcolor.data.pipeline import resize_square
+    from kcolor.data.augment import resize_square
     from kcolor.data.sources import open_source
     from kcolor.metrics.psnr import psnr
     from kcolor.preprocessing import join, split

@@ -1,4 +1,4 @@
-"""Where photographs come from: a folder, a .tar or .zip, or scikit-image's own.
+"""Where photographs come from: a folder, an archive, an array, or scikit-image.
 
 A source is a list of names in sorted order and a way to read each picture on its own,
 from any thread. What a reader would get wrong: pictures are always addressed by index
@@ -37,7 +37,7 @@ class Source:
     """
 
     def __init__(self, path, readers, gray_readers=None):
-        """Holds the readers: dict of name to a function that returns the file's bytes.
+        """Holds the readers: dict of name to a function that returns bytes or RGB.
 
         Args:
             path: What the user named.
@@ -96,7 +96,8 @@ class Source:
     def _decode(self, readers, index):
         name = self.names[index]
         try:
-            return decode(readers[name]())
+            content = readers[name]()
+            return content if isinstance(content, np.ndarray) else decode(content)
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             reason = getattr(error, "strerror", None) or error
             raise DataError(f"{self.path}: {name}: {reason}") from error
@@ -134,8 +135,9 @@ def open_source(path):
 
     Args:
         path: A folder (searched recursively), one that holds `color/` and `gray/`
-            (files pair by stem), a `.tar` or `.zip` of either, or None for the color
-            photographs that come inside scikit-image.
+            (files pair by stem), a `.tar` or `.zip` of either, a `.npy` or `.npz` of
+            uint8 RGB `(count, height, width, 3)`, or None for the color photographs
+            that come inside scikit-image.
 
     Returns:
         `Source`.
@@ -154,8 +156,10 @@ def open_source(path):
         readers = _tar(path)
     elif path.suffix == ".zip":
         readers = _zip(path)
+    elif path.suffix in (".npy", ".npz"):
+        return _array(path)
     else:
-        raise DataError(f"{path}: must be a folder, a .tar or a .zip")
+        raise DataError(f"{path}: must be a folder, a .tar, .zip, .npy or .npz")
     readers = {
         name: reader
         for name, reader in readers.items()
@@ -297,6 +301,31 @@ def _zip(path):
     return {
         i.filename: reader(i.filename) for i in archive.infolist() if not i.is_dir()
     }
+
+
+def _array(path):
+    try:
+        # A .npy stays on disk and is read picture by picture.
+        content = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None)
+        if path.suffix == ".npz":
+            names = content.files
+            if len(names) != 1:
+                raise DataError(f"{path}: must hold one array. Received: {names}")
+            content = content[names[0]]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: not a readable NumPy file") from error
+    if content.dtype != np.uint8 or content.ndim != 4 or content.shape[-1] != 3:
+        raise DataError(
+            f"{path}: must be uint8 RGB of shape (count, height, width, 3). "
+            f"Received: {content.dtype} {content.shape}"
+        )
+    if not len(content):
+        raise DataError(f"{path}: holds no picture")
+
+    def reader(index):
+        return lambda: np.array(content[index])
+
+    return Source(path, {f"{i:08d}": reader(i) for i in range(len(content))})
 
 
 def _pair(path, readers):

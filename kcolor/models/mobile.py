@@ -3,6 +3,7 @@
 import keras
 
 from kcolor.models.backbones import build_backbone
+from kcolor.models.blocks import ab_head, conv_block, upsample
 
 
 def build_mobile(backbone="mobilenet_v2", backbone_weights=None):
@@ -22,7 +23,7 @@ def build_mobile(backbone="mobilenet_v2", backbone_weights=None):
     """
     lightness = keras.Input((None, None, 1), name="lightness", dtype="float32")
     _, p2, p3, p4, p5 = build_backbone(backbone, backbone_weights)(lightness)
-    x = _conv_block(p5, 256, 1, "decoder_p5")
+    x = conv_block(p5, 256, "decoder_p5", kernel_size=1, activation="relu6")
     # What the picture is about (indoors, sea, ...) decides colors far away from where
     # it shows; a pooled vector carries it everywhere for almost no work.
     context = keras.layers.GlobalAveragePooling2D(keepdims=True, name="context_pool")(x)
@@ -31,34 +32,11 @@ def build_mobile(backbone="mobilenet_v2", backbone_weights=None):
     x = _up_block(x, p4, 128, "decoder_p4")  # (B, H/16, W/16, 128)
     x = _up_block(x, p3, 96, "decoder_p3")  # (B, H/8, W/8, 96)
     x = _up_block(x, p2, 64, "decoder_p2")  # (B, H/4, W/4, 64)
-    x = keras.layers.Conv2D(
-        2,
-        3,
-        padding="same",
-        kernel_initializer="zeros",
-        dtype="float32",
-        name="head",
-    )(x)
-    ab = keras.layers.UpSampling2D(
-        4, interpolation="bilinear", dtype="float32", name="ab"
-    )(x)
+    ab = upsample(ab_head(x, "head"), "ab", factor=4, dtype="float32")
     return keras.Model(lightness, ab, name="mobile")
 
 
 def _up_block(x, skip, filters, name):
-    x = keras.layers.UpSampling2D(2, interpolation="bilinear", name=f"{name}_up")(x)
+    x = upsample(x, f"{name}_up")
     x = keras.layers.Concatenate(name=f"{name}_concat")([x, skip])
-    return _conv_block(x, filters, 3, name)
-
-
-def _conv_block(x, filters, kernel_size, name):
-    x = keras.layers.Conv2D(
-        filters,
-        kernel_size,
-        padding="same",
-        use_bias=False,
-        kernel_initializer="he_normal",
-        name=f"{name}_conv",
-    )(x)
-    x = keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)
-    return keras.layers.ReLU(6.0, name=f"{name}_relu")(x)
+    return conv_block(x, filters, name, activation="relu6")

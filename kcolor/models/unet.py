@@ -3,13 +3,11 @@
 import keras
 
 from kcolor.models.backbones import build_backbone
+from kcolor.models.blocks import ab_head, conv_block, upsample
 
 
 def build_unet(backbone="resnet34", backbone_weights=None):
     """Builds the `unet` system.
-
-    Upsampling is a bilinear resize before a convolution: a transposed convolution
-    leaves a checkerboard. The head starts at zero, so training starts from gray.
 
     Args:
         backbone: Name of an encoder, see `build_backbone`.
@@ -26,25 +24,12 @@ def build_unet(backbone="resnet34", backbone_weights=None):
     x = _up_block(x, p2, 64, "decoder_p2")  # (B, H/4, W/4, 64)
     x = _up_block(x, p1, 64, "decoder_p1")  # (B, H/2, W/2, 64)
     x = _up_block(x, None, 32, "decoder_p0")  # (B, H, W, 32)
-    ab = keras.layers.Conv2D(
-        2, 3, padding="same", kernel_initializer="zeros", dtype="float32", name="ab"
-    )(x)
-    return keras.Model(lightness, ab, name="unet")
+    return keras.Model(lightness, ab_head(x), name="unet")
 
 
 def _up_block(x, skip, filters, name):
-    x = keras.layers.UpSampling2D(2, interpolation="bilinear", name=f"{name}_up")(x)
+    x = upsample(x, f"{name}_up")
     if skip is not None:
         x = keras.layers.Concatenate(name=f"{name}_concat")([x, skip])
-    for i in (1, 2):
-        x = keras.layers.Conv2D(
-            filters,
-            3,
-            padding="same",
-            use_bias=False,
-            kernel_initializer="he_normal",
-            name=f"{name}_conv{i}",
-        )(x)
-        x = keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_bn{i}")(x)
-        x = keras.layers.ReLU(name=f"{name}_relu{i}")(x)
-    return x
+    x = conv_block(x, filters, name, number=1)
+    return conv_block(x, filters, name, number=2)

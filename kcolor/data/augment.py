@@ -1,0 +1,99 @@
+"""What is done to one picture on its way to the network: NumPy and OpenCV only.
+
+Every draw comes from a generator that the caller hands in, so equal seeds give equal
+crops whatever runs them: tf.data, threads, or a test.
+"""
+
+import cv2
+import numpy as np
+
+
+def resize_square(rgb, size):
+    """Resizes a whole picture to a square; its aspect is not kept.
+
+    Args:
+        rgb: uint8 array of shape `(height, width, 3)`.
+        size: Side of the result.
+
+    Returns:
+        uint8 array of shape `(size, size, 3)`; averaged over areas where both sides
+        shrink, bicubic otherwise.
+    """
+    shrinks = min(rgb.shape[:2]) >= size
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return cv2.resize(rgb, (size, size), interpolation=interpolation)
+
+
+def random_crop(picture, size, rng):
+    """Cuts a random square out of a picture: place, scale, aspect, angle and side.
+
+    Args:
+        picture: uint8 array of shape `(height, width, channels)`.
+        size: Side of the result, in pixels.
+        rng: `numpy.random.Generator`.
+
+    Returns:
+        uint8 array of shape `(size, size, channels)`. The crop's shorter side is 50% to
+        100% of the picture's, its aspect 4:5 to 5:4; a third are turned by up to 10
+        degrees; half are mirrored.
+    """
+    height, width = picture.shape[:2]
+    side = rng.uniform(0.5, 1.0) * min(height, width)
+    stretch = np.exp(rng.uniform(-1, 1) * np.log(1.25) / 2)
+    crop_height = min(side * stretch, height)
+    crop_width = min(side / stretch, width)
+    angle = rng.uniform(-10, 10) if rng.random() < 1 / 3 else 0.0
+    top = rng.uniform(0, height - crop_height)
+    left = rng.uniform(0, width - crop_width)
+    center = np.array([left + crop_width / 2, top + crop_height / 2])
+    scale = np.array([crop_width, crop_height]) / size
+    # warpAffine samples single pixels; averaging first keeps a shrunk crop from
+    # aliasing, which no photograph the network will meet does.
+    shrink = max(1.0, scale.min())
+    if shrink > 1.0:
+        small = (max(1, round(width / shrink)), max(1, round(height / shrink)))
+        picture = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
+        factor = np.array(small) / (width, height)
+        center, scale = center * factor, scale * factor
+    radians = np.deg2rad(angle)
+    turn = np.array(
+        [[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]]
+    )
+    matrix = turn * scale
+    if rng.random() < 0.5:
+        matrix[:, 0] *= -1
+    # Pixel centers: output (size - 1) / 2 looks at the crop's center.
+    offset = center - 0.5 - matrix @ np.full(2, (size - 1) / 2)
+    return cv2.warpAffine(
+        picture,
+        np.column_stack([matrix, offset]),
+        (size, size),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )
+
+
+def degrade_lightness(lightness, rng, share):
+    """Makes some of a batch look as if photographed and scanned long ago.
+
+    Args:
+        lightness: float32 array `(B, H, W, 1)` in [-1, 1]; it is not changed.
+        rng: `numpy.random.Generator`.
+        share: Probability, in [0, 1], that a picture is changed.
+
+    Returns:
+        Array of the same kind: contrast times 0.5 to 1.2 about its middle and lifted
+        or lowered by up to 0.15 (faded blacks, dull whites), blurred by 3x3 pixels,
+        with grain of up to 8% of the range.
+    """
+    degraded = lightness.copy()
+    for image in degraded:
+        if rng.random() >= share:
+            continue
+        soft = cv2.GaussianBlur(image, (3, 3), 0)[..., None]
+        old = image + rng.random() * (soft - image)
+        old = old * rng.uniform(0.5, 1.2) + rng.uniform(-0.15, 0.15)
+        grain = rng.standard_normal(old.shape, "float32")
+        old += grain * rng.uniform(0, 0.08)
+        image[:] = np.clip(old, -1, 1)
+    return degraded

@@ -1,0 +1,29 @@
+"""The published ResNet autoencoder: an encoder, and a decoder without skips."""
+
+import keras
+
+from kcolor.models.backbones import build_backbone
+from kcolor.models.blocks import ab_head, conv_block, upsample
+
+
+def build_resnet(backbone="resnet34", backbone_weights=None):
+    """Builds the `resnet` system.
+
+    All that the decoder knows of the picture passes through the encoder's last map, at
+    1/32 of the size, so colors are coarser than a `unet`'s; that is what it is for.
+
+    Args:
+        backbone: Name of an encoder, see `build_backbone`.
+        backbone_weights: Its initial values, see `build_backbone`.
+
+    Returns:
+        Functional `keras.Model` from `lightness`, float32 `(B, H, W, 1)`, to `ab`,
+        float32 `(B, H, W, 2)`, both in [-1, 1]; H and W are multiples of 32.
+    """
+    lightness = keras.Input((None, None, 1), name="lightness", dtype="float32")
+    *_, x = build_backbone(backbone, backbone_weights)(lightness)
+    for level, filters in ((4, 256), (3, 128), (2, 64), (1, 64), (0, 32)):
+        x = upsample(x, f"decoder_p{level}_up")
+        # (B, H/2^level, W/2^level, filters)
+        x = conv_block(x, filters, f"decoder_p{level}")
+    return keras.Model(lightness, ab_head(x), name="resnet")
