@@ -244,7 +244,8 @@ def fit(ctx, **arguments):
     history = fit(**arguments)
     click.echo(
         f"{arguments['run']}: {len(history)} epochs, "
-        f"validation PSNR {history[-1]['val_psnr']:.2f} dB"
+        f"validation PSNR {history[-1]['val_psnr']:.2f} dB "
+        f"(gray: {history[-1]['val_psnr_gray']:.2f})"
     )
 
 

@@ -268,13 +268,15 @@ class _EpochEnd(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def _validate(self, epoch):
-        loss, scores, sheet = 0.0, [], None
+        loss, scores, gray_scores, sheet = 0.0, [], [], None
         for lightness, target in self.batches:
             ab = self.network.predict_on_batch(lightness)
             loss += float(self.loss.pixel_loss(target, ab)) * len(ab)
             truth = join(target[..., :1], target[..., 1:])
             picture = join(target[..., :1], ab)
+            gray = join(target[..., :1], np.zeros_like(ab))
             scores.extend(keras.ops.convert_to_numpy(psnr(truth, picture)))
+            gray_scores.extend(keras.ops.convert_to_numpy(psnr(truth, gray)))
             if sheet is None:
                 columns = {
                     "gray": join(lightness, np.zeros_like(ab)),
@@ -290,7 +292,12 @@ class _EpochEnd(keras.callbacks.Callback):
         path = self.run / "samples" / f"epoch-{epoch + 1:04d}.png"
         with replacing(path) as temporary:
             cv2.imwrite(str(temporary), sheet[..., ::-1])
-        return {"val_loss": loss / len(scores), "val_psnr": float(np.mean(scores))}
+        return {
+            "val_loss": loss / len(scores),
+            "val_psnr": float(np.mean(scores)),
+            # Of the same pictures left gray: a PSNR alone says nothing.
+            "val_psnr_gray": float(np.mean(gray_scores)),
+        }
 
     def _log(self, row):
         numbers = {k: v for k, v in row.items() if k != "epoch"}
@@ -373,6 +380,8 @@ def _dtype_policy(policy):
 
 def _all_devices():
     """Spreads batches over the GPUs of this machine where there are several."""
+    if not _gpu_capability():
+        return nullcontext()
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
