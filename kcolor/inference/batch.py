@@ -339,18 +339,20 @@ def colorize_all(jobs, network, settings, workers=None, skipped=0):
     from kcolor.inference.colorizer import Colorizer, cores, find_model
 
     find_model(network["model"])
-    if len(jobs) == 1 and not skipped:
-        with ThreadPoolExecutor(1) as opener:
-            colorize_file(opener.submit(Colorizer, **network), jobs[0], settings)
-        progress.say_written(jobs[0])
-        return 0
-    workers = min(workers or cores(), max(1, len(jobs)))
-    # With a file on each core, threads inside a file would only wait for each other.
-    threads = max(1, cores() // workers)
-    results = []
-    if jobs:
-        results = run(jobs, Colorizer(threads=threads, **network), settings, workers)
-    return progress.show(results, len(jobs), skipped)
+    with progress.silent_libraries():
+        if len(jobs) == 1 and not skipped:
+            with ThreadPoolExecutor(1) as opener:
+                colorize_file(opener.submit(Colorizer, **network), jobs[0], settings)
+            progress.say_written(jobs[0])
+            return 0
+        workers = min(workers or cores(), max(1, len(jobs)))
+        # With a file on each core, threads in a file would only wait for each other.
+        threads = max(1, cores() // workers)
+        results = []
+        if jobs:
+            colorizer = Colorizer(threads=threads, **network)
+            results = run(jobs, colorizer, settings, workers)
+        return progress.show(results, len(jobs), skipped)
 
 
 def remove_leftovers(jobs):
@@ -388,9 +390,7 @@ class _whole:
     def __init__(self, target):
         self._target = Path(target)
         number = f"{os.getpid()}-{next(self._count)}"
-        self._part = self._target.with_name(
-            f".{self._target.name}.{number}.kcolor-part"
-        )
+        self._part = self._target.with_name(f".{number}.kcolor-part")
         self._file = None
 
     def __enter__(self):

@@ -128,30 +128,41 @@ def lightness(pixels):
     Returns:
         float32 array of shape `(height, width)`, L* / 50 - 1, in `[-1, 1]`.
     """
-    _, root = _luminance(pixels)
+    root = np.empty(pixels.shape[:2], "float32")
+    _measure(pixels, np.empty_like(root), root)
     return (116 * root - 16) / np.float32(LIGHTNESS_SCALE) - 1
 
 
-def _luminance(pixels):
-    # Relative luminance Y and its f, both float32 of shape (height, width).
-    if pixels.dtype == np.uint8:
-        if pixels.ndim == 2:
-            return cv2.LUT(pixels, _LINEAR_8), cv2.LUT(pixels, _ROOT_8)
-        linear = cv2.LUT(pixels, _LINEAR_8)
-        luminance = cv2.transform(linear, _WEIGHTS[None])
-        steps = (luminance * np.float32(65535) + np.float32(0.5)).astype("uint16")
+def _measure(pixels, luminance, root, linear=None, steps=None):
+    # Fills in relative luminance Y and its f, both float32 of shape (height, width);
+    # `linear`, float32 (height, width, 3), and `steps`, uint16, are working memory.
+    if pixels.dtype != np.uint8:
+        _measure_16(pixels, luminance, root)
+    elif pixels.ndim == 2:
+        cv2.LUT(pixels, _LINEAR_8, luminance)
+        cv2.LUT(pixels, _ROOT_8, root)
+    else:
+        linear = cv2.LUT(pixels, _LINEAR_8, linear)
+        cv2.transform(linear, _WEIGHTS[None], luminance)
         # Y and f from one rounded number, so that they belong to the same gray.
+        luminance *= np.float32(65535)
+        luminance += np.float32(0.5)
+        steps = np.empty(root.shape, "uint16") if steps is None else steps
+        np.copyto(steps, luminance, casting="unsafe")
         np.multiply(steps, np.float32(1 / 65535), out=luminance)
-        root = np.empty_like(luminance)
         _look_up(steps, _Tables.get("root"), root)
-        return luminance, root
-    if pixels.ndim == 2:
-        return _Tables.get("linear_16")[pixels], _Tables.get("root_16")[pixels]
+
+
+def _measure_16(pixels, luminance, root):
     linear = _Tables.get("linear_16")
-    luminance = linear[pixels[..., 0]] * _WEIGHTS[0]
+    if pixels.ndim == 2:
+        luminance[:] = linear[pixels]
+        root[:] = _Tables.get("root_16")[pixels]
+        return
+    luminance[:] = linear[pixels[..., 0]] * _WEIGHTS[0]
     luminance += linear[pixels[..., 1]] * _WEIGHTS[1]
     luminance += linear[pixels[..., 2]] * _WEIGHTS[2]
-    return luminance, _cube_root(luminance).astype("float32")
+    root[:] = _cube_root(luminance)
 
 
 def shrink(pixels, height, width):
@@ -262,19 +273,23 @@ class _Tile:
     """
 
     _to_rgb = _WHITE_XYZ_TO_RGB.astype("float32")[:, :, None, None]
-    _low = np.array(_F_LOW, "float32")[:, None, None]
-    _high = np.array(_F_HIGH, "float32")[:, None, None]
 
     def __init__(self, rows, width):
         self._planes = np.empty((8, rows, width), "float32")
         self._steps = np.empty((3, rows, width), "uint16")
         self._levels = np.empty((3, rows, width), "uint8")
+        self._gray = np.empty((2, rows, width), "float32")
+        self._linear = np.empty((rows, width, 3), "float32")
+        # NumPy compares with a plane four times faster than with a number.
+        self._deltas = np.full((rows, width), _DELTA, "float32")
+        self._ones = np.ones((rows, width), "float32")
 
     def merge(self, pixels, rows, top, out):
         """Merges one tile; `out` may be `pixels`."""
         count = pixels.shape[0]
         planes = self._planes[:, :count]
-        y, fy = _luminance(pixels)
+        y, fy = self._gray[:, :count]
+        _measure(pixels, y, fy, self._linear[:count], self._steps[0, :count])
         rows.read(top, planes[: rows.count], planes[4 : 4 + rows.count])
         offsets = planes[:2]
         if rows.count == 4:
@@ -282,7 +297,8 @@ class _Tile:
             slopes = planes[2:4]
             slopes *= fy
             offsets += slopes
-            np.clip(offsets, self._low, self._high, out=offsets)
+            for offset, low, high in zip(offsets, _F_LOW, _F_HIGH, strict=True):
+                np.clip(offset, np.float32(low), np.float32(high), out=offset)
         self._cube(offsets, fy, y, planes[2:4], planes[4:6])
         # Each row of the matrix sums to 1, so gray passes through it unchanged and
         # only the offsets of X and Z from Y need weights.
@@ -308,7 +324,7 @@ class _Tile:
             return
         # Below delta f is the cube's tangent there: cube what lies above it, and go
         # along the tangent for the rest.
-        np.maximum(offsets, np.float32(_DELTA), out=spare)
+        np.maximum(offsets, self._deltas[: len(y)], out=spare)
         offsets -= spare
         offsets *= np.float32(3 * _DELTA**2)
         np.multiply(spare, spare, out=cubes)
@@ -320,17 +336,20 @@ class _Tile:
         # Colors outside sRGB move towards the gray of their own luminance, in linear
         # light: chroma is lost, L* is kept (kcolor.color does the same). Of the three
         # offsets from that gray one is negative and one positive, or all are 0.
-        np.maximum.reduce(offsets, axis=0, out=reach)
-        np.maximum(reach, np.float32(1e-6), out=reach)
-        np.subtract(np.float32(1), y, out=room)
+        tiny = np.float32(1e-6)
+        np.maximum(offsets[0], offsets[1], out=reach)
+        np.maximum(reach, offsets[2], out=reach)
+        reach += tiny
+        ones = self._ones[: len(y)]
+        np.subtract(ones, y, out=room)
         np.divide(room, reach, out=share)
-        np.minimum.reduce(offsets, axis=0, out=reach)
-        np.negative(reach, out=reach)
-        np.maximum(reach, np.float32(1e-6), out=reach)
+        np.minimum(offsets[0], offsets[1], out=reach)
+        np.minimum(reach, offsets[2], out=reach)
+        np.subtract(tiny, reach, out=reach)
         np.divide(y, reach, out=room)
         np.minimum(share, room, out=share)
         if share.min() < 1:
-            np.minimum(share, np.float32(1), out=share)
+            np.minimum(share, ones, out=share)
             offsets *= share
 
     def _encode_8(self, linear, out):

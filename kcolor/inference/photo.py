@@ -1,6 +1,7 @@
 """Photo files: what may be read, and what is written back.
 
-Pillow reads and writes; OpenCV takes over for 16-bit color, which Pillow reduces to 8.
+Pillow reads, because it notices damage that OpenCV passes over; OpenCV takes over for
+16-bit color, which Pillow reduces to 8, and writes JPEG, which it does without a copy.
 Pixels stay as they are stored, and the file's orientation tag with them: who shows or
 colorizes them turns them first (`Page.orientation`). Anything wrong with a file is a
 `DataError` that names it, whatever the codec raised.
@@ -181,6 +182,8 @@ class Photo:
 
     def _read_page(self, number):
         image, head = self._image, self._head()
+        if self.format == "WEBP":
+            image.load()  # How long a frame lasts is known only now.
         metadata = _metadata(image, self.format, head)
         orientation = 1
         if self.format in ("JPEG", "PNG", "WEBP"):
@@ -215,14 +218,13 @@ class Photo:
         self._file.seek(0)
         data = np.frombuffer(self._file.read(MAX_BYTES), "uint8")
         self._file.seek(at)
-        with _silent_opencv():
-            if self.format == "TIFF":
-                found, pages = cv2.imdecodemulti(
-                    data, cv2.IMREAD_UNCHANGED, range=(number, number + 1)
-                )
-                pixels = pages[0] if found and pages else None
-            else:
-                pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+        if self.format == "TIFF":
+            found, pages = cv2.imdecodemulti(
+                data, cv2.IMREAD_UNCHANGED, range=(number, number + 1)
+            )
+            pixels = pages[0] if found and pages else None
+        else:
+            pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
         del data
         if pixels is None or pixels.dtype != np.uint16:
             self._refuse("damaged, or 16-bit pixels of a kind that is not supported")
@@ -251,16 +253,13 @@ class Photo:
 
     @contextlib.contextmanager
     def _codec(self):
-        import warnings
+        from PIL.Image import DecompressionBombError
 
         try:
-            with warnings.catch_warnings():
-                # Pillow warns of damage that it can read past.
-                warnings.simplefilter("ignore")
-                yield
+            yield
         except MemoryError as error:
             raise DataError(f"{self.name}: not enough memory to read it") from error
-        except _CODEC_ERRORS as error:
+        except (*_CODEC_ERRORS, DecompressionBombError) as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise DataError(f"{self.name}: damaged ({reason})") from error
 
@@ -314,6 +313,9 @@ def write(file, pages, kind, quality=None):
         _write_png_16(file, first)
         return
     first = _fit_to(kind, first)
+    if kind == "JPEG":
+        _write_jpeg(file, first, quality or 95)
+        return
     image, options = _as_image(first, kind), _options(first.metadata, kind, quality)
     if count > 1:
         rest = [_as_image(_fit_to(kind, page), kind) for page in pages]
@@ -368,14 +370,6 @@ def _options(metadata, kind, quality):
         for key in ("exif", "icc_profile", "dpi", "xmp", "comment")
         if metadata.get(key)
     }
-    if kind == "JPEG":
-        # A reader takes at most 65,533 bytes in one segment.
-        for key, head in (("exif", 6), ("xmp", 29), ("comment", 0)):
-            if len(kept.get(key, b"")) + head > 65_533:
-                del kept[key]
-        # Without chroma subsampling: colors that end at an edge stay there.
-        options = {"quality": quality or 95, "subsampling": 0}
-        return kept | options | {"extra": metadata.get("segments", b"")}
     if kind == "PNG":
         return _png_texts(kept, metadata) | {"compress_level": 4}
     if kind == "WEBP":
@@ -409,6 +403,48 @@ def _animation(metadata, kind):
     if kind == "GIF":
         options |= {"disposal": 2, "optimize": False}
     return options
+
+
+def _write_jpeg(file, page, quality):
+    # OpenCV reads the array as it is, where Pillow would copy it into an image first.
+    # Without chroma subsampling: colors that end at an edge stay there.
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    pixels = cv2.cvtColor(page.pixels, cv2.COLOR_RGB2BGR, dst=page.pixels)
+    if max(pixels.shape) > MAX_EDGE:
+        raise DataError(f"a JPEG's edge may have at most {MAX_EDGE} pixels")
+    done, data = cv2.imencode(".jpg", pixels, options)
+    if not done:
+        raise DataError("cannot be written as JPEG")
+    # OpenCV's JFIF header ends at byte 20; what describes the picture goes behind it.
+    head = bytearray(data[:20].tobytes())
+    if page.metadata.get("dpi"):
+        x, y = (min(round(value), 65_535) for value in page.metadata["dpi"])
+        struct.pack_into(">BHH", head, 13, 1, x, y)
+    file.write(head)
+    for marker, body in _jpeg_parts(page.metadata):
+        # A segment holds 65,533 bytes; what is longer came from a format without that
+        # limit, and cannot come along.
+        if len(body) <= 65_533:
+            file.write(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body)
+    file.write(data[20:].data)
+
+
+def _jpeg_parts(metadata):
+    # (marker, body) of each segment, in the order in which readers expect them.
+    if metadata.get("exif"):
+        yield 0xE1, b"Exif\0\0" + metadata["exif"].removeprefix(b"Exif\0\0")
+    if metadata.get("xmp"):
+        yield 0xE1, b"http://ns.adobe.com/xap/1.0/\0" + metadata["xmp"]
+    profile, step = metadata.get("icc_profile", b""), 65_519
+    count = -(-len(profile) // step)
+    for number in range(count if count < 256 else 0):
+        part = profile[number * step : (number + 1) * step]
+        yield 0xE2, b"ICC_PROFILE\0" + bytes([number + 1, count]) + part
+    for caption in metadata.get("captions", ()):
+        yield 0xED, caption
+    if metadata.get("comment"):
+        yield 0xFE, metadata["comment"]
 
 
 def _write_png_16(file, page):
@@ -559,12 +595,14 @@ def _read_8_bit(image, metadata):
 
 
 def _to_array(image):
-    # In strips: np.asarray() would have a second full-size copy in between.
+    # In strips: np.asarray() would have a second full-size copy in between. Small ones,
+    # because from 128 KB on every allocation is a fresh mapping, four times slower.
     width, height = image.size
     channels = () if image.mode == "L" else (3,)
     pixels = np.empty((height, width, *channels), "uint8")
-    for top in range(0, height, 256):
-        bottom = min(top + 256, height)
+    step = max(1, 100_000 // (4 * width))
+    for top in range(0, height, step):
+        bottom = min(top + step, height)
         pixels[top:bottom] = np.asarray(image.crop((0, top, width, bottom)))
     return pixels
 
@@ -622,7 +660,7 @@ def _metadata(image, kind, head):
     if isinstance(comment, bytes) and len(comment) <= MAX_METADATA:
         found["comment"] = comment
     if kind == "JPEG":
-        found["segments"] = _jpeg_segments(image)
+        found["captions"] = _jpeg_captions(image)
     if kind == "PNG":
         texts = {
             str(key): str(value)
@@ -642,13 +680,10 @@ def _metadata(image, kind, head):
     return found
 
 
-def _jpeg_segments(image):
-    # IPTC captions live in APP13; Pillow would not write them back.
-    kept = b""
-    for name, body in getattr(image, "applist", []):
-        if name == "APP13" and len(body) + 2 <= 65_535:
-            kept += b"\xff\xed" + struct.pack(">H", len(body) + 2) + body
-    return kept if len(kept) <= MAX_METADATA else b""
+def _jpeg_captions(image):
+    # IPTC: who is to be seen, and where it was. Pillow would not write it back.
+    found = [body for name, body in getattr(image, "applist", []) if name == "APP13"]
+    return found if sum(map(len, found)) <= MAX_METADATA else []
 
 
 def _tiff_texts(image):
@@ -663,16 +698,3 @@ def _tiff_texts(image):
 def _tiff_orientation(image):
     value = image.tag_v2.get(274, 1)
     return value if value in range(1, 9) else 1
-
-
-@contextlib.contextmanager
-def _silent_opencv():
-    level = cv2.getLogLevel() if hasattr(cv2, "getLogLevel") else None
-    if level is None:
-        yield
-        return
-    cv2.setLogLevel(0)
-    try:
-        yield
-    finally:
-        cv2.setLogLevel(level)

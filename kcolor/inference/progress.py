@@ -1,7 +1,10 @@
 """What a batch tells the terminal: a bar on a terminal, plain lines otherwise."""
 
+import os
 import sys
 import time
+import warnings
+from contextlib import contextmanager
 
 import click
 
@@ -9,6 +12,43 @@ from kcolor.errors import DataError
 
 # Seconds between two plain lines: a log of 50,000 files stays readable.
 _INTERVAL = 10
+
+
+@contextmanager
+def silent_libraries():
+    """Keeps what C libraries say off the terminal; Python's own messages get through.
+
+    LiteRT tells that it started, libtiff and OpenCV comment on damage, all of them past
+    Python, in the middle of a bar and without the file's name. Pillow's warnings of
+    damage that it can read past go the same way.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield from _without_descriptor()
+
+
+def _without_descriptor():
+    try:
+        kept = os.dup(2)
+    except OSError:
+        yield  # There is no standard error.
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
+    before = sys.stderr
+    if before is not None and before is sys.__stderr__:
+        sys.stderr = os.fdopen(
+            os.dup(kept), "w", 1, encoding=before.encoding, errors=before.errors
+        )
+    try:
+        yield
+    finally:
+        if sys.stderr is not before:
+            sys.stderr.close()
+            sys.stderr = before
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def say_written(job):

@@ -1,0 +1,266 @@
+"""Measures `kcolor colorize`: stages, memory, start-up, bulk; beside floor and rival.
+
+    scripts/bench colorize [--model FILE] [--photo FILE] [--folder DIR] [--json FILE]
+
+All figures of a run come from the same machine in the same minute, best of several
+repetitions: compare them with each other, not with those of another run. `cpu` is
+processor time, which does not suffer from what else the machine is doing.
+"""
+
+import argparse
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from kcolor.inference import merge, photo
+from kcolor.inference.colorizer import Colorizer, cores
+
+MEGAPIXELS = 12.0
+REPETITIONS = 7
+
+
+def main():
+    arguments = _arguments()
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        large = _large_photo(arguments.photo, folder / "large.jpg")
+        figures = {"machine": {"cores": cores(), "load": os.getloadavg()[0]}}
+        figures["command"] = _command(large, folder, arguments.model)
+        figures["startup"] = _startup(folder, arguments.model)
+        if arguments.folder:
+            figures["bulk"] = _bulk(arguments, folder)
+        figures["stages"] = _stages(large, arguments.model)
+    _show(figures)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def _arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="mobile")
+    parser.add_argument("--photo", type=Path, help="enlarged to 12 megapixels")
+    parser.add_argument("--folder", type=Path, help="photographs for the bulk figures")
+    parser.add_argument("--limit", type=int, default=1000)
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+def _large_photo(source, target):
+    if source is None:
+        from skimage import data
+
+        pixels = cv2.cvtColor(data.coffee(), cv2.COLOR_RGB2GRAY)
+    else:
+        pixels = photo.load(source)
+    height, width = pixels.shape[:2]
+    scale = (MEGAPIXELS * 1e6 / (height * width)) ** 0.5
+    size = round(width * scale), round(height * scale)
+    pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_CUBIC)
+    # Enlarging leaves it smoother than a camera's file; grain makes up for that.
+    grain = np.random.default_rng(0).normal(0, 4, pixels.shape[:2]).astype("float32")
+    grain = grain if pixels.ndim == 2 else grain[..., None]
+    pixels = np.clip(pixels + grain, 0, 255).astype("uint8")
+    Image.fromarray(pixels).convert("RGB").save(target, quality=90)
+    return target
+
+
+def _best(work, repetitions=REPETITIONS):
+    # Best wall and processor time in ms, and the result.
+    walls, cpus = [], []
+    for _ in range(repetitions):
+        wall, cpu = time.perf_counter(), time.process_time()
+        result = work()
+        walls.append(time.perf_counter() - wall)
+        cpus.append(time.process_time() - cpu)
+    return {"wall_ms": 1e3 * min(walls), "cpu_ms": 1e3 * min(cpus)}, result
+
+
+def _stages(path, model):
+    data = path.read_bytes()
+    colorizer = Colorizer(model)
+    stages = {}
+
+    def decode():
+        with photo.Photo(data, path.name) as opened:
+            return next(opened.read())
+
+    def encode():
+        photo.write(io.BytesIO(), [page], "JPEG")
+
+    def codec_decode():
+        image = Image.open(io.BytesIO(data))
+        image.load()
+        return image
+
+    def codec_encode():
+        image.save(io.BytesIO(), "JPEG", quality=95, subsampling=0)
+
+    stages["decode"], page = _best(decode)
+    stages["view + network"], (view, ab) = _best(lambda: colorizer.predict(page.pixels))
+    stages["merge"], color = _best(lambda: colorizer.merge(page.pixels, view, ab))
+    page.pixels = color
+    stages["encode"], _ = _best(encode)
+    stages["all stages"] = _sum(stages.values())
+    stages["codec only: decode"], _ = _best(codec_decode)
+    image = Image.fromarray(color)
+    stages["codec only: encode"], _ = _best(codec_encode)
+    floor = _sum([stages["codec only: decode"], stages["codec only: encode"]])
+    stages["codec only"] = floor
+    stages["times codec only"] = {
+        key: stages["all stages"][key] / floor[key] for key in floor
+    }
+    rival = _scikit_image(data, view, ab)
+    if rival:
+        stages["scikit-image Lab pipeline"] = rival
+    return stages
+
+
+def _sum(rows):
+    rows = list(rows)
+    return {key: sum(row[key] for row in rows) for key in rows[0]}
+
+
+def _scikit_image(data, view, ab):
+    # The same job by the usual means: Lab in float64, ab resized, Lab back.
+    try:
+        from skimage.color import lab2rgb, rgb2lab
+        from skimage.transform import resize
+    except ImportError:
+        return None
+
+    def work():
+        rgb = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+        lab = rgb2lab(rgb)
+        lab[..., 1:] = resize(ab * merge.AB_SCALE, rgb.shape[:2], order=1)
+        color = np.rint(255 * lab2rgb(lab)).astype("uint8")
+        Image.fromarray(color).save(io.BytesIO(), "JPEG", quality=95, subsampling=0)
+
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Colors outside the gamut are clipped.
+        return _best(work, 1)[0]
+
+
+# Starts a command from a small process: Linux counts what the parent holds at that
+# moment into the child's peak. Linux counts kilobytes, macOS bytes.
+_LAUNCHER = """
+import json, os, subprocess, sys, time
+started = time.perf_counter()
+null = subprocess.DEVNULL
+process = subprocess.Popen(sys.argv[1:], stdout=null, stderr=null)
+_, status, usage = os.wait4(process.pid, 0)
+print(json.dumps({
+    "ok": status == 0,
+    "wall_ms": 1e3 * (time.perf_counter() - started),
+    "cpu_ms": 1e3 * (usage.ru_utime + usage.ru_stime),
+    "peak_mb": usage.ru_maxrss / (1024 if sys.platform == "linux" else 1 << 20),
+}))
+"""
+
+
+def _run(*command):
+    # Wall and processor time and peak memory of one Python process.
+    launched = [sys.executable, "-c", _LAUNCHER, sys.executable, *map(str, command)]
+    done = subprocess.run(launched, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def _best_run(*command, repetitions=5):
+    runs = [_run(*command) for _ in range(repetitions)]
+    if not all(run.pop("ok") for run in runs):
+        raise SystemExit(f"failed: {' '.join(map(str, command))}")
+    best = {key: min(run[key] for run in runs) for key in ("wall_ms", "cpu_ms")}
+    return best | {"peak_mb": max(run["peak_mb"] for run in runs)}
+
+
+def _colorize(source, target, model, *more):
+    return ("-m", "kcolor.cli", "colorize", source, "-o", target, "--model", model,
+            "--overwrite", *more)  # fmt: skip
+
+
+def _command(large, folder, model):
+    gray = folder / "gray.jpg"
+    Image.open(large).convert("L").save(gray, quality=90)
+    codec = (
+        "from PIL import Image; import sys; "
+        "Image.open(sys.argv[1]).save(sys.argv[2], quality=95, subsampling=0)"
+    )
+    return {
+        "codec only, as a process": _best_run("-c", codec, large, folder / "d.jpg"),
+        "RGB JPEG to JPEG": _best_run(*_colorize(large, folder / "a.jpg", model)),
+        "gray JPEG to JPEG": _best_run(*_colorize(gray, folder / "b.jpg", model)),
+    }
+
+
+def _startup(folder, model):
+    small = folder / "small.jpg"
+    with Image.open(folder / "large.jpg") as image:
+        image.resize((256, 256)).save(small, quality=90)
+    figures = {
+        "python -c pass": _best_run("-c", "pass"),
+        "kcolor --help": _best_run("-m", "kcolor.cli", "--help"),
+        "256-pixel JPEG to JPEG": _best_run(*_colorize(small, folder / "c.jpg", model)),
+    }
+    if _run("-c", "import tensorflow")["ok"]:
+        figures["import tensorflow"] = _best_run(
+            "-c", "import tensorflow", repetitions=3
+        )
+    return figures
+
+
+def _bulk(arguments, folder):
+    suffixes = photo.SUFFIXES
+    found = sorted(
+        path
+        for path in arguments.folder.rglob("*")
+        if path.suffix.lower() in suffixes and path.is_file()
+    )[: arguments.limit]
+    album = folder / "album"
+    for number, path in enumerate(found):
+        copy = album / f"{number:05d}{path.suffix}"
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    folder_run = _run(*_colorize(album, folder / "out", arguments.model))
+    sample = sorted(album.iterdir())[:: max(1, len(found) // 20)][:20]
+    single = [
+        _run(*_colorize(path, folder / f"single-{path.name}", arguments.model))
+        for path in sample
+    ]
+    rate = 1e3 * len(found) / folder_run["wall_ms"]
+    each = 1e3 * len(single) / sum(run["wall_ms"] for run in single)
+    return {
+        "images": len(found),
+        "images/s as a folder": rate,
+        "images/s, a process each (20 measured)": each,
+        "peak_mb": folder_run["peak_mb"],
+    }
+
+
+def _show(figures):
+    machine = figures["machine"]
+    print(f"{machine['cores']} cores, load {machine['load']:.1f}")
+    for part in ("stages", "command", "startup"):
+        print(f"\n{part:40s} {'wall':>9s} {'cpu':>9s} {'peak':>8s}")
+        for name, row in figures[part].items():
+            if name == "times codec only":
+                print(f"{name:40s} {row['wall_ms']:9.2f} {row['cpu_ms']:9.2f}")
+                continue
+            peak = f"{row['peak_mb']:5.0f} MB" if "peak_mb" in row else ""
+            times = f"{row['wall_ms']:6.0f} ms {row['cpu_ms']:6.0f} ms"
+            print(f"{name:40s} {times} {peak:>8s}")
+    for name, value in figures.get("bulk", {}).items():
+        print(f"{name:40s} {value:9.1f}")
+
+
+if __name__ == "__main__":
+    main()
