@@ -468,6 +468,15 @@ def evaluate(models, data, metrics, json_file, per_image, report, **options):
         console=console,
         disable=not console.is_terminal,
     )
+    announced = set()
+
+    def show(done, count):
+        bar.update(task, completed=done, total=count)
+        tenth = 10 * done // count
+        if bar.disable and tenth not in announced:
+            announced.add(tenth)
+            click.echo(f"Measured {done} of {count} pictures.", err=True)
+
     measuring = ("size", "limit", "lpips_weights", "batch_size", "self_check")
     with bar:
         task = bar.add_task("Evaluating")
@@ -475,7 +484,7 @@ def evaluate(models, data, metrics, json_file, per_image, report, **options):
             predictors,
             source,
             metrics=metrics and [name.strip() for name in metrics.split(",")],
-            progress=lambda done, count: bar.update(task, completed=done, total=count),
+            progress=show,
             **{name: options[name] for name in measuring},
         )
     result = evaluation.summarize(

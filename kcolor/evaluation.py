@@ -768,7 +768,7 @@ def _is_path(value):
 
 def _row_names(predictors):
     names = [str(predictor.name).rstrip("/") for predictor in predictors]
-    short = [PurePosixPath(name).name for name in names]
+    short = [PurePosixPath(name).name or name for name in names]
     # The last part of a path says enough, unless two models share it.
     names = [
         short[i] if short.count(short[i]) == 1 else name for i, name in enumerate(names)

@@ -1,11 +1,13 @@
 """Tests for kcolor.evaluation: pairing, figures, intervals, self-check, command."""
 
+import csv
 import inspect
 import json
 import math
 from pathlib import Path
 
 import cv2
+import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -17,6 +19,7 @@ from kcolor.cli import main
 from kcolor.data.sources import open_source
 from kcolor.errors import DataError
 from kcolor.evaluation import Measurements, check, evaluate, measure, spread, summarize
+from kcolor.metrics.ssim import ssim
 from kcolor.preprocessing import join, split
 
 SHARED = Path(__file__).parents[1].parent / "shared"
@@ -504,6 +507,30 @@ def test_command_writes_all_it_is_asked_for(command, folder, tmp_path):
     assert len((tmp_path / "p.csv").read_text().splitlines()) == 1 + 6 * 6
     page = (tmp_path / "report" / "index.html").read_text()
     assert "Before and after" in page
+
+
+def test_command_measures_a_keras_file(folder, tmp_path):
+    lightness = keras.Input((None, None, 1), name="lightness")
+    ab = keras.layers.Conv2D(
+        2, 3, padding="same", kernel_initializer=keras.initializers.RandomNormal(seed=1)
+    )(lightness)
+    model = keras.Model(lightness, ab)
+    model.save(tmp_path / "tiny.keras")
+    arguments = ["evaluate", str(tmp_path / "tiny.keras"), "--data", str(folder)]
+    arguments += ["--size", "64", "--metrics", "ssim"]
+    arguments += ["--per-image", str(tmp_path / "all.csv")]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    with open(tmp_path / "all.csv", newline="") as file:
+        lines = [x for x in csv.DictReader(file) if x["model"] == "tiny.keras"]
+    assert len(lines) == 7
+    assert "Measured 7 of 7 pictures." in result.stderr
+    source = open_source(folder)
+    for i, line in enumerate(lines):
+        truth = evaluation.resize(source.read(i), 64)[None]
+        lightness, _ = split(truth)
+        expected = ssim(truth, join(lightness, model(lightness)))
+        assert float(line["ssim"]) == pytest.approx(float(expected[0]), abs=1e-4)
 
 
 @pytest.mark.parametrize(
