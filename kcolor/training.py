@@ -8,7 +8,6 @@ repeats the broken epoch and then equals one that was never stopped.
 
 import logging
 import math
-import os
 import sys
 import time
 from contextlib import contextmanager, nullcontext
@@ -24,7 +23,7 @@ from kcolor.data.pipeline import evaluation_batches, training_batches
 from kcolor.data.sources import MemoryCache, list_hash, open_sources, split_by_hash
 from kcolor.errors import DataError
 from kcolor.losses import ColorizationLoss
-from kcolor.metrics.lpips import build_lpips
+from kcolor.metrics.lpips import build_lpips, find_weights
 from kcolor.metrics.psnr import psnr
 from kcolor.optimizers import LayerwiseAdamW
 from kcolor.preprocessing import join
@@ -582,8 +581,8 @@ def _restore(run, trainer, done):
 def _lpips(arguments):
     if not arguments["perceptual"]:
         return None
-    path = arguments["lpips_weights"] or os.environ.get("KCOLOR_LPIPS_WEIGHTS")
-    if not path:
+    path = find_weights(arguments["lpips_weights"])
+    if path is None:
         raise ValueError(
             "`perceptual` needs LPIPS' parameters: give --lpips-weights FILE or set "
             f"KCOLOR_LPIPS_WEIGHTS. Received: perceptual={arguments['perceptual']}"

@@ -20,7 +20,7 @@ ALLOWED = {
     "sheets": set(),
     "metrics": {"color", "models"},
     "data": {"preprocessing"},
-    "runs": {"models", "preprocessing"},
+    "runs": {"models", "preprocessing", "presets"},
     "inference": {"presets"},
     "presets": set(),
 }

@@ -52,7 +52,7 @@ def test_damaged_and_missing_configs_are_named(tmp_path):
 @pytest.mark.parametrize(
     "name, message",
     [
-        ("nonesuch", "nonesuch: no such model"),
+        ("nonesuch", "nonesuch: no such model. It must be a preset"),
         ("missing.keras", "no such file"),
         ("missing.tflite", "not a readable .tflite"),
         ("damaged.keras", "not a readable Keras model"),
