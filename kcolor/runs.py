@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kcolor import presets
 from kcolor.errors import DataError
 
 _VERSIONED = ("kcolor", "keras", "tensorflow", "jax", "torch", "numpy")
@@ -164,13 +165,12 @@ def load_predictor(model, threads=2):
         return SavedModelPredictor(str(model), saved_model_folder(path))
     if path.suffix == ".keras" or path.is_dir():
         return KerasPredictor(str(model), load_model(model))
-    preset = Path(__file__).parent / "presets" / f"{model}.tflite"
-    if preset.exists():
-        return LiteRTPredictor(str(model), preset, threads)
-    known = sorted(p.stem for p in preset.parent.glob("*.tflite"))
+    if model in presets.names():
+        return LiteRTPredictor(str(model), presets.find(model), threads)
+    known = ", ".join(presets.names())
     raise DataError(
-        f"{model}: no such model. It must be a preset ({', '.join(known)}), a run "
-        "folder, or a .keras, .tflite, .onnx or SavedModel path"
+        f"{model}: no such model. It must be a preset ({known}), a run folder, or a "
+        ".keras, .tflite, .onnx or SavedModel path"
     )
 
 
@@ -265,7 +265,7 @@ class KerasPredictor(Predictor):
 
 
 class SavedModelPredictor(Predictor):
-    """Runs the bare network (`serving_ab`) of a SavedModel."""
+    """Runs a SavedModel; `predict_ab` is its bare network (`serving_ab`)."""
 
     kind = "saved-model"
 
@@ -281,13 +281,29 @@ class SavedModelPredictor(Predictor):
             raise DataError(f"{path}: not a readable SavedModel") from error
         if "serving_ab" not in self._loaded.signatures:
             raise DataError(f"{path}: has no signature serving_ab")
-        self._signature = self._loaded.signatures["serving_ab"]
 
     def predict_ab(self, lightness):
         """Predicts color, see `Predictor.predict_ab`."""
+        return self._run("serving_ab", "lightness", "ab", lightness).numpy()
+
+    def predict_rgb(self, rgb):
+        """Colorizes pictures of any one size, see `Predictor.predict_rgb`."""
+        return self._run("serving_tensor", "images", "colorized", rgb).numpy()
+
+    def predict_bytes(self, contents):
+        """Colorizes a list of encoded pictures; what is none gives empty bytes."""
+        answers = self._run(
+            "serving_default", "image_bytes", "colorized_bytes", contents
+        )
+        return answers.numpy().tolist()
+
+    def _run(self, signature, name, answer, value):
         import tensorflow as tf
 
-        return self._signature(lightness=tf.constant(lightness))["ab"].numpy()
+        if signature not in self._loaded.signatures:
+            raise DataError(f"{self.name}: has no signature {signature}")
+        function = self._loaded.signatures[signature]
+        return function(**{name: tf.constant(value)})[answer]
 
 
 class LiteRTPredictor(Predictor):

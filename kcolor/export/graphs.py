@@ -67,13 +67,13 @@ class _Upsampling(keras.layers.Layer):
 
 
 def any_size(model):
-    """Copies a network so that it traces without knowing the picture's size.
+    """Builds a network over again so that it traces without knowing the picture's size.
 
     Args:
         model: Functional float32 `keras.Model`.
 
     Returns:
-        `keras.Model` with equal weights and answers.
+        `keras.Model` that shares the weights of `model` and answers the same.
 
     Raises:
         DataError: If it upsamples in a way other than bilinear.
@@ -81,7 +81,7 @@ def any_size(model):
 
     def clone(layer):
         if not isinstance(layer, keras.layers.UpSampling2D):
-            return layer.__class__.from_config(layer.get_config())
+            return layer
         if layer.interpolation != "bilinear":
             raise DataError(
                 f"{model.name}: layer {layer.name} upsamples by {layer.interpolation}; "
@@ -89,9 +89,7 @@ def any_size(model):
             )
         return _Upsampling(layer.size, name=layer.name, dtype="float32")
 
-    copy = keras.models.clone_model(model, clone_function=clone, recursive=True)
-    copy.set_weights(model.get_weights())
-    return copy
+    return keras.models.clone_model(model, clone_function=clone, recursive=True)
 
 
 def predict(model, lightness):

@@ -75,6 +75,20 @@ def resized(images, size):
     )
 
 
+def of_many_sizes(images):
+    """Resizes each picture to another size, smaller and larger than the network's.
+
+    Args:
+        images: Iterable of uint8 RGB arrays.
+
+    Yields:
+        uint8 RGB arrays `(height, width, 3)`; odd sides and both orientations occur.
+    """
+    sizes = [(300, 451), (683, 1024), (53, 37), (256, 256), (401, 299), (37, 53)]
+    for i, image in enumerate(images):
+        yield resized([image], sizes[i % len(sizes)])[0]
+
+
 class Differences:
     """Collects how far answers are from Keras', over any number of pictures."""
 

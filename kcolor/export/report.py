@@ -12,6 +12,8 @@ from kcolor.benchmark import align, benchmark, machine
 from kcolor.errors import DataError
 from kcolor.export import parity
 from kcolor.export.model import SIZE
+from kcolor.export.onnx import export_onnx
+from kcolor.export.saved_model import export_saved_model
 from kcolor.export.tflite import ANY, export_tflite
 
 FORMATS = ("saved-model", "tflite", "onnx")
@@ -82,8 +84,15 @@ def export(
                 overwrite=overwrite,
                 **shared,
             )
+        elif format == "onnx":
+            result = export_onnx(
+                model, output, io=io, size=size or "any", overwrite=overwrite, **shared
+            )
         else:
-            raise ValueError(f"not there yet: {format}")
+            side = SIZE if size in (None, "any") else size
+            result = export_saved_model(
+                model, output, size=side, encoding=encoding, **shared
+            )
     except tf.errors.OpError as error:
         reason = " ".join(str(error.message).split())[:200]
         raise DataError(f"{output}: cannot be written ({reason})") from error

@@ -152,7 +152,7 @@ def verify(path, model, images, sizes, io="network", network_size=SIZE):
     differences = parity.Differences()
     for size in sizes.values():
         if io == "rgb" and size == ANY:
-            for image in _of_many_sizes(images):
+            for image in parity.of_many_sizes(images):
                 expected = graphs.colorize_any(model, image[None], (network_size,) * 2)
                 differences.add_rgb(expected, predictor.predict_rgb(image[None]))
             continue
@@ -180,13 +180,6 @@ def _square(sizes, path):
         f"{path}: quality is measured on squares, and no signature takes one. "
         f"Received: sizes={sizes}"
     )
-
-
-def _of_many_sizes(images):
-    # Smaller and larger than the network, odd sides, both orientations.
-    sizes = [(300, 451), (683, 1024), (53, 37), (256, 256), (401, 299), (37, 53)]
-    for i, image in enumerate(images):
-        yield parity.resized([image], sizes[i % len(sizes)])[0]
 
 
 def _check(sizes, io, network_size, quantize, calibration):

@@ -1,0 +1,216 @@
+"""ONNX: opset 18, any batch, any size.
+
+What a reader would get wrong: the converter takes the graph of TensorFlow, not the
+Keras model, so a size that Keras can only trace as a number stays a number. The network
+here is `graphs.any_size`'s.
+"""
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from kcolor.errors import DataError
+from kcolor.export import graphs, parity
+from kcolor.export.model import (
+    SIZE,
+    check_size,
+    check_target,
+    load,
+    make_card,
+    parameter_bytes,
+)
+from kcolor.preprocessing import split
+from kcolor.runs import OnnxPredictor, replacing
+
+OPSET = 18
+
+
+def export_onnx(
+    model,
+    path,
+    *,
+    io="rgb",
+    size="any",
+    network_size=SIZE,
+    data=None,
+    limit=None,
+    license_name="not stated",
+    overwrite=False,
+):
+    """Writes a verified `.onnx` file; the batch is free.
+
+    Args:
+        model: `keras.Model` from lightness to ab, or path of a run folder or a `.keras`
+            file.
+        path: The file to write.
+        io: `"network"` for `lightness` to `ab` (float32, units of
+            `kcolor.preprocessing`) or `"rgb"` for `image` to `colorized` (uint8 RGB
+            with the color math in the graph).
+        size: Side of the pictures, or `"any"`: for a network any multiples of 32, for
+            RGB any size at all.
+        network_size: Side that the network works at inside an `"rgb"` file for any
+            size.
+        data: Source to verify on, which then also gives the cost in quality; None for
+            the photographs inside scikit-image.
+        limit: Number of pictures of `data` for the cost in quality; None for all.
+        license_name: License of the weights, for the card in the file.
+        overwrite: Whether an existing file may be replaced.
+
+    Returns:
+        Dict with `bytes`, `operators`, `card`, `differences` and `cost`, see
+        `kcolor.export.tflite.export_tflite`.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+        DataError: If the model or a source cannot be used, the target exists, or the
+            file is not what it must be; then nothing is left behind.
+    """
+    import onnx
+
+    if io not in ("rgb", "network"):
+        raise ValueError(f"`io` must be rgb or network. Received: {io!r}")
+    check_size((network_size,) if size == "any" else (size, network_size))
+    path = Path(path)
+    check_target(path, overwrite)
+    source, model = model, load(model)
+    shown = parity.pictures(data)
+    proto = _convert(model, io, size, network_size)
+    card = make_card(model, source, license_name, **_contract(io, size))
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = "kcolor", json.dumps(card)
+    found = _check_content(path, proto, model)
+    with replacing(path) as temporary:
+        onnx.save(proto, str(temporary))
+        try:
+            onnx.checker.check_model(str(temporary), full_check=True)
+            differences = verify(temporary, model, shown, io, size, network_size)
+        except (DataError, onnx.checker.ValidationError) as error:
+            raise DataError(f"{path}: {error}") from error
+        parity.check(path, differences)
+        cost = None
+        if data is not None:
+            side = SIZE if size == "any" else size
+            cost = parity.cost(model, temporary, path, data, side, limit)
+            parity.check_cost(path, cost)
+        length = temporary.stat().st_size
+    return {
+        "bytes": length,
+        "operators": found,
+        "card": card,
+        "differences": differences,
+        "cost": cost,
+    }
+
+
+def verify(path, model, images, io="rgb", size="any", network_size=SIZE):
+    """Runs a file in onnxruntime on pictures and compares it with Keras.
+
+    Args:
+        path: The `.onnx` file.
+        model: Float32 `keras.Model` that it was made from.
+        images: List of uint8 RGB arrays `(height, width, 3)`.
+        io: As for `export_onnx`.
+        size: As for `export_onnx`.
+        network_size: As for `export_onnx`.
+
+    Returns:
+        Dict, see `kcolor.export.parity.Differences.figures`.
+
+    Raises:
+        DataError: If the file cannot be run or its answers have the wrong shape.
+    """
+    predictor = OnnxPredictor(str(path), path)
+    differences = parity.Differences()
+    if io == "rgb" and size == "any":
+        batches = [image[None] for image in parity.of_many_sizes(images)]
+        batches.append(parity.resized(images[:3], (96, 144)))
+    else:
+        sides = [(SIZE, SIZE), (96, 160)] if size == "any" else [(size, size)]
+        every = [parity.resized(images, side) for side in sides]
+        # Batches of 1, 2 and 3 show that the batch is free.
+        batches = [b for e in every for b in (e[:1], e[1:3], e[3:6], *e[6:, None])]
+    for batch in batches:
+        if io == "network":
+            lightness = np.asarray(split(batch)[0])
+            expected = model(lightness, training=False)
+            differences.add_ab(lightness, expected, predictor.predict_ab(lightness))
+            continue
+        if size == "any":
+            expected = graphs.colorize_any(model, batch, (network_size,) * 2)
+        else:
+            expected = graphs.colorize_fixed(model, batch)
+        differences.add_rgb(expected, predictor.predict_rgb(batch))
+    return differences.figures()
+
+
+def _convert(model, io, size, network_size):
+    import tf2onnx
+
+    sides = (None, None) if size == "any" else (size, size)
+    if io == "network":
+        flexible = graphs.any_size(model) if size == "any" else model
+        function = tf.function(
+            lambda lightness: {"ab": graphs.predict(flexible, lightness)},
+            autograph=False,
+        )
+        spec = tf.TensorSpec((None, *sides, 1), tf.float32, name="lightness")
+    else:
+        around = (network_size,) * 2
+
+        def colorize(image):
+            if size == "any":
+                return {"colorized": graphs.colorize_any(model, image, around)}
+            return {"colorized": graphs.colorize_fixed(model, image)}
+
+        function = tf.function(colorize, autograph=False)
+        spec = tf.TensorSpec((None, *sides, 3), tf.uint8, name="image")
+    # It reports each of its passes through the root logger's handlers.
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    try:
+        proto, _ = tf2onnx.convert.from_function(
+            function, input_signature=[spec], opset=OPSET
+        )
+    # tf2onnx raises what it meets, bare Exception and AttributeError among it.
+    except Exception as error:  # noqa: BLE001
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"{model.name}: cannot be converted to ONNX ({reason})"
+        ) from error
+    return proto
+
+
+def _check_content(path, proto, model):
+    """Refuses foreign operators and files without weights; counts the operators."""
+    found = {}
+    for node in proto.graph.node:
+        if node.domain not in ("", "ai.onnx"):
+            raise DataError(
+                f"{path}: the converter used an operator that is not ONNX' own "
+                f"({node.domain}.{node.op_type}); nothing was written"
+            )
+        found[node.op_type] = found.get(node.op_type, 0) + 1
+    held = sum(len(tensor.raw_data) for tensor in proto.graph.initializer)
+    least = parameter_bytes(model)
+    if held < least:
+        raise DataError(
+            f"{path}: the converter left weights out ({held / 1e6:.2f} MB held; at "
+            f"least {least / 1e6:.2f} expected); nothing was written"
+        )
+    return found
+
+
+def _contract(io, size):
+    if io == "rgb":
+        ends = {
+            "input": "image: uint8 RGB (B, H, W, 3), 0..255",
+            "output": "colorized: uint8 RGB (B, H, W, 3), 0..255",
+        }
+    else:
+        ends = {
+            "input": "lightness: float32 (B, H, W, 1), L* / 50 - 1, [-1, 1]",
+            "output": "ab: float32 (B, H, W, 2), a* and b* / 110, [-1, 1]",
+        }
+    return {**ends, "size": size, "opset": OPSET}

@@ -1,0 +1,427 @@
+"""SavedModel: what TF Serving serves as it is, image bytes in and image bytes out.
+
+What a reader would get wrong: a batch holds pictures of different sizes, so pictures
+travel as flat rows of a ragged tensor, and the network runs once per shape of canvas on
+all pictures that share it. A decoder that fails would fail the whole batch; here its
+picture alone is answered by an empty string.
+"""
+
+import shutil
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kcolor.errors import DataError
+from kcolor.export import graphs, parity
+from kcolor.export.model import SIZE, STRIDE, check_size, load, make_card
+from kcolor.preprocessing import join, split
+from kcolor.runs import SavedModelPredictor, write_json
+
+ENCODINGS = ("png", "jpeg")
+_JPEG_QUALITY = 95
+_PNG_COMPRESSION = 1  # zlib's 6 takes four times as long and saves a tenth.
+# Pixels that are recolored at a time: full-size float copies of a 12-megapixel picture
+# would take gigabytes.
+_STRIP = 1 << 20
+_WARMUP = "assets.extra/tf_serving_warmup_requests"
+
+
+def export_saved_model(
+    model,
+    folder,
+    *,
+    size=SIZE,
+    encoding="png",
+    data=None,
+    limit=None,
+    license_name="not stated",
+):
+    """Writes a verified SavedModel as the next version in a folder.
+
+    Signatures: `serving_default`, `image_bytes` (string, `(B,)`: JPEG, PNG, BMP or GIF
+    of any and different sizes) to `colorized_bytes` (string, `(B,)`, empty where a
+    picture cannot be decoded); `serving_tensor`, `images` (uint8 RGB `(B, H, W, 3)`) to
+    `colorized` (the same); `serving_ab`, `lightness` (float32 `(B, H, W, 1)`, sides
+    multiples of 32) to `ab` (float32 `(B, H, W, 2)`), in `kcolor.preprocessing`'s
+    units. The first two answer at the pictures' own sizes.
+
+    Args:
+        model: `keras.Model` from lightness to ab, or path of a run folder or a `.keras`
+            file.
+        folder: Folder of the versions; it is made if it is not there.
+        size: Side of the square that the network sees; canvases of 5:4 and wider
+            pictures have about its area.
+        encoding: Of the answered bytes, `"png"` or `"jpeg"`.
+        data: Source to verify on, which then also gives the cost in quality; None for
+            the photographs inside scikit-image.
+        limit: Number of pictures of `data` for the cost in quality; None for all.
+        license_name: License of the weights, for the card in the folder.
+
+    Returns:
+        Dict with `file` (the version's folder), `bytes`, `card`, `differences` and
+        `cost`, see `kcolor.export.tflite.export_tflite`.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+        DataError: If the model or a source cannot be used, or the answers are not what
+            they must be; then nothing is left behind.
+    """
+    check_size((size,))
+    if encoding not in ENCODINGS:
+        raise ValueError(
+            f"`encoding` must be one of {', '.join(ENCODINGS)}. Received: {encoding!r}"
+        )
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder}: is a file; a SavedModel needs a folder")
+    if (folder / "saved_model.pb").exists():
+        raise DataError(
+            f"{folder}: is a SavedModel itself; name the folder that holds versions"
+        )
+    source, model = model, load(model)
+    shown = parity.pictures(data)
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / str(_next_version(folder))
+    # TF Serving looks at numbers only, so it never sees the folder before its rename.
+    temporary = Path(tempfile.mkdtemp(dir=folder, prefix=".writing-"))
+    try:
+        _write(model, temporary, size, encoding)
+        _write_warmup(temporary, shown)
+        card = make_card(model, source, license_name, **_contract(size, encoding))
+        write_json(temporary / "assets.extra" / "kcolor.json", card)
+        try:
+            differences = verify(temporary, model, shown, size, encoding)
+        except DataError as error:
+            raise DataError(f"{target}: {error}") from error
+        parity.check(target, differences)
+        cost = None
+        if data is not None:
+            cost = parity.cost(model, temporary, target, data, size, limit)
+            parity.check_cost(target, cost)
+        temporary.chmod(0o755)
+        temporary.rename(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if is_new and not any(folder.iterdir()):
+            folder.rmdir()
+    return {
+        "file": str(target),
+        "bytes": sum(f.stat().st_size for f in target.rglob("*") if f.is_file()),
+        "card": card,
+        "differences": differences,
+        "cost": cost,
+    }
+
+
+def canvases(size=SIZE):
+    """Returns the shapes that the network runs at: square, landscape and portrait.
+
+    Args:
+        size: Side of the square, a multiple of 32.
+
+    Returns:
+        List of `(height, width)`; for 256 (256, 256), (224, 320), (320, 224).
+    """
+    short = max(STRIDE, int(size * 7 / 8 / STRIDE + 0.5) * STRIDE)
+    long = int(size * 5 / 4 / STRIDE + 0.5) * STRIDE
+    return [(size, size), (short, long), (long, short)]
+
+
+def colorize(model, images, size=SIZE):
+    """Colorizes pictures of one size; also the reference that files are held to.
+
+    The whole picture is fitted into the canvas that it fills best and surrounded by its
+    mirror image; nothing is squashed. ab is enlarged to the picture's own size.
+
+    Args:
+        model: Float32 `keras.Model`.
+        images: uint8 RGB tensor `(B, H, W, 3)`.
+        size: Side of the square canvas.
+
+    Returns:
+        uint8 RGB tensor `(B, H, W, 3)`.
+    """
+    shapes = canvases(size)
+    height, width = tf.shape(images)[1], tf.shape(images)[2]
+
+    def on(canvas):
+        def branch():
+            lightness, box = _fit(images, canvas)
+            ab = _cut(graphs.predict(model, lightness), box)
+            return tf.image.resize(ab, (height, width))
+
+        return branch
+
+    choice = _best_canvas(height, width, shapes)
+    ab = tf.switch_case(choice, [on(canvas) for canvas in shapes])
+    return join(split(images)[0], ab)
+
+
+def _best_canvas(height, width, shapes):
+    # Of equally good ones the first, as the light path chooses.
+    filled = []
+    for canvas in shapes:
+        h, w = _view(height, width, canvas)
+        filled.append(h * w / (canvas[0] * canvas[1]))
+    return tf.argmax(tf.stack(filled), output_type=tf.int32)
+
+
+def _view(height, width, canvas):
+    """Largest `(height, width)` of the picture's aspect that fits; int32 scalars."""
+    height, width = tf.cast(height, tf.float64), tf.cast(width, tf.float64)
+    scale = tf.minimum(canvas[0] / height, canvas[1] / width)
+    sides = [tf.round(height * scale), tf.round(width * scale)]
+    return [tf.maximum(tf.cast(side, tf.int32), 1) for side in sides]
+
+
+def _fit(images, canvas):
+    """Puts whole pictures on a canvas, mirrored around; returns lightness and box."""
+    height, width = tf.shape(images)[1], tf.shape(images)[2]
+    h, w = _view(height, width, canvas)
+    small = tf.cond(
+        tf.logical_and(h <= height, w <= width),
+        lambda: tf.raw_ops.ResizeArea(images=images, size=tf.stack([h, w])),
+        lambda: tf.image.resize(images, tf.stack([h, w])),
+    )
+    lightness, _ = split(tf.cast(small + 0.5, tf.uint8))
+    top, left = (canvas[0] - h) // 2, (canvas[1] - w) // 2
+    lightness = tf.gather(lightness, _mirror(canvas[0], top, h), axis=1)
+    lightness = tf.gather(lightness, _mirror(canvas[1], left, w), axis=2)
+    return tf.ensure_shape(lightness, (None, *canvas, 1)), (top, left, h, w)
+
+
+def _mirror(length, start, count):
+    """Positions in a line of `count` that fill `length`, reflected at both ends."""
+    period = tf.maximum(2 * (count - 1), 1)
+    at = tf.math.floormod(tf.range(length) - start, period)
+    return tf.minimum(at, period - at)
+
+
+def _cut(planes, box):
+    top, left, h, w = box
+    return planes[:, top : top + h, left : left + w]
+
+
+def _write(model, folder, size, encoding):
+    # The archive finds the variables of its endpoints. Tracking the model as well would
+    # write each of them twice.
+    archive = keras.export.ExportArchive()
+    flexible = graphs.any_size(model)
+    archive.add_endpoint(
+        "serving_default",
+        lambda image_bytes: {
+            "colorized_bytes": _colorize_bytes(model, image_bytes, size, encoding)
+        },
+        input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")],
+    )
+    archive.add_endpoint(
+        "serving_tensor",
+        lambda images: {"colorized": colorize(model, images, size)},
+        input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, name="images")],
+    )
+    archive.add_endpoint(
+        "serving_ab",
+        lambda lightness: {"ab": graphs.predict(flexible, lightness)},
+        input_signature=[
+            tf.TensorSpec((None, None, None, 1), tf.float32, name="lightness")
+        ],
+    )
+    archive.write_out(str(folder), verbose=False)
+
+
+def _colorize_bytes(model, image_bytes, size, encoding):
+    """Answers encoded pictures by encoded pictures, `(B,)` to `(B,)`."""
+    flat, sizes = tf.map_fn(
+        _decode,
+        image_bytes,
+        fn_output_signature=(
+            tf.RaggedTensorSpec((None,), tf.uint8, ragged_rank=0),
+            tf.TensorSpec((2,), tf.int32),
+        ),
+    )
+    shapes = canvases(size)
+    is_picture = sizes[:, 0] > 0
+    choices = tf.map_fn(
+        lambda pair: _best_canvas(pair[0], pair[1], shapes), tf.maximum(sizes, 1)
+    )
+
+    def picture(i):
+        return tf.reshape(flat[i], (1, sizes[i, 0], sizes[i, 1], 3))
+
+    answers = tf.fill(tf.shape(image_bytes), "")
+    for choice, canvas in enumerate(shapes):
+        members = tf.where(tf.logical_and(is_picture, choices == choice))[:, 0]
+        lightness = tf.map_fn(
+            lambda i, canvas=canvas: _fit(picture(i), canvas)[0][0],
+            members,
+            fn_output_signature=tf.TensorSpec((*canvas, 1), tf.float32),
+        )
+        # TensorFlow's convolutions fail on an empty batch.
+        ab = tf.cond(
+            tf.size(members) > 0,
+            lambda lightness=lightness: graphs.predict(model, lightness),
+            lambda canvas=canvas: tf.zeros((0, *canvas, 2)),
+        )
+
+        def finish(pair, ab=ab, canvas=canvas):
+            position, i = pair
+            h, w = _view(sizes[i, 0], sizes[i, 1], canvas)
+            box = ((canvas[0] - h) // 2, (canvas[1] - w) // 2, h, w)
+            rgb = _join_strips(picture(i)[0], _cut(ab[position][None], box))
+            if encoding == "jpeg":
+                return tf.io.encode_jpeg(rgb, quality=_JPEG_QUALITY)
+            return tf.io.encode_png(rgb, compression=_PNG_COMPRESSION)
+
+        positions = tf.range(tf.size(members))
+        encoded = tf.map_fn(finish, (positions, members), fn_output_signature=tf.string)
+        answers = tf.tensor_scatter_nd_update(answers, members[:, None], encoded)
+    return answers
+
+
+def _decode(contents):
+    """Decodes one picture to flat uint8 RGB and its size; nothing and 0x0 if it fails.
+
+    Errors inside a dataset's map can be ignored; an error anywhere else in the graph
+    would fail the request.
+    """
+
+    def decode(contents):
+        image = tf.io.decode_image(contents, channels=3, expand_animations=False)
+        return tf.reshape(image, (-1,)), tf.shape(image)[:2]
+
+    pictures = tf.data.Dataset.from_tensors(contents).map(decode).ignore_errors()
+    nothing = tf.zeros((0,), tf.uint8), tf.zeros((2,), tf.int32)
+    flat, size = pictures.reduce(nothing, lambda _, picture: picture)
+    return flat, tf.ensure_shape(size, (2,))
+
+
+def _join_strips(image, ab):
+    """Recolors one picture, `(H, W, 3)`, a strip of rows at a time."""
+    height, width = tf.shape(image)[0], tf.shape(image)[1]
+    rows = tf.maximum(1, _STRIP // width)
+    count = (height + rows - 1) // rows
+    ab = tf.image.resize(ab, (height, width))[0]
+    strips = tf.TensorArray(
+        tf.uint8, count, infer_shape=False, element_shape=(None, None, 3)
+    )
+
+    def recolor(i, strips):
+        strip = slice(i * rows, tf.minimum((i + 1) * rows, height))
+        lightness, _ = split(image[strip])
+        return i + 1, strips.write(i, join(lightness, ab[strip]))
+
+    _, strips = tf.while_loop(
+        lambda i, _: i < count, recolor, (0, strips), parallel_iterations=1
+    )
+    return strips.concat()
+
+
+def verify(folder, model, images, size=SIZE, encoding="png"):
+    """Loads a SavedModel and compares every signature with Keras.
+
+    Args:
+        folder: The SavedModel.
+        model: Float32 `keras.Model` that it was made from.
+        images: List of uint8 RGB arrays `(height, width, 3)`.
+        size: As for `export_saved_model`.
+        encoding: As for `export_saved_model`. JPEG loses detail, so only the size of
+            its answers is looked at; `serving_tensor` has the same pixels.
+
+    Returns:
+        Dict, see `kcolor.export.parity.Differences.figures`.
+
+    Raises:
+        DataError: If the folder cannot be loaded or an answer has the wrong shape.
+    """
+    predictor = SavedModelPredictor(str(folder), folder)
+    differences = parity.Differences()
+    for image in parity.resized(images, (size, size))[:, None]:
+        lightness = np.asarray(split(image)[0])
+        expected = model(lightness, training=False)
+        differences.add_ab(lightness, expected, predictor.predict_ab(lightness))
+    batch = list(parity.of_many_sizes(images))
+    for image in batch[:4]:
+        expected = colorize(model, tf.constant(image[None]), size)
+        differences.add_rgb(expected, predictor.predict_rgb(image[None]))
+    contents = [tf.io.encode_png(image).numpy() for image in batch]
+    # Alone first: a canvas that no picture of a request needs must not fail it.
+    alone = [predictor.predict_bytes([content])[0] for content in contents[:4]]
+    contents.insert(1, b"no picture")
+    answers = predictor.predict_bytes(contents)
+    if answers.pop(1) != b"" or predictor.predict_bytes([b"no picture"]) != [b""]:
+        raise DataError("bytes that are no picture must be answered by an empty string")
+    for image, answer in zip(batch[:4] + batch, alone + answers, strict=True):
+        if encoding == "jpeg":
+            found = cv2.imdecode(np.frombuffer(answer, np.uint8), cv2.IMREAD_COLOR)
+            if found is None or found.shape != image.shape:
+                raise DataError("an answer in JPEG has not its picture's size")
+            continue
+        expected = colorize(model, tf.constant(image[None]), size)
+        differences.add_rgb(expected, tf.io.decode_png(answer).numpy()[None])
+    return differences.figures()
+
+
+def _next_version(folder):
+    versions = [int(p.name) for p in folder.iterdir() if p.name.isdigit()]
+    return max(versions, default=0) + 1
+
+
+def _write_warmup(folder, images):
+    """Writes requests that TF Serving runs before a version takes traffic.
+
+    One for each canvas, so that no user waits for the first run of a branch.
+    """
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+    path = folder / _WARMUP
+    path.parent.mkdir(exist_ok=True)
+    sizes = [(96, 96), (96, 144), (144, 96)]
+    small = [
+        parity.resized([image], side)[0]
+        for image, side in zip(images, sizes, strict=False)
+    ]
+    jpegs = [tf.io.encode_jpeg(image).numpy() for image in small]
+    inputs = [
+        ("serving_default", "image_bytes", tf.constant(jpegs)),
+        *(("serving_tensor", "images", tf.constant(i[None])) for i in small),
+        ("serving_ab", "lightness", split(small[0][None])[0]),
+    ]
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for signature, name, value in inputs:
+            request = predict_pb2.PredictRequest()
+            request.model_spec.name = "kcolor"
+            request.model_spec.signature_name = signature
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+            log = prediction_log_pb2.PredictionLog(
+                predict_log=prediction_log_pb2.PredictLog(request=request)
+            )
+            writer.write(log.SerializeToString())
+
+
+def _contract(size, encoding):
+    return {
+        "signatures": {
+            "serving_default": {
+                "input": "image_bytes: string (B,), JPEG, PNG, BMP or GIF of any size",
+                "output": f"colorized_bytes: string (B,), {encoding}, the same sizes; "
+                "empty where a picture cannot be decoded",
+            },
+            "serving_tensor": {
+                "input": "images: uint8 RGB (B, H, W, 3), 0..255",
+                "output": "colorized: uint8 RGB (B, H, W, 3), 0..255",
+            },
+            "serving_ab": {
+                "input": "lightness: float32 (B, H, W, 1), L* / 50 - 1, [-1, 1]; sides "
+                f"multiples of {STRIDE}",
+                "output": "ab: float32 (B, H, W, 2), a* and b* / 110, [-1, 1]",
+            },
+        },
+        "canvases": [list(canvas) for canvas in canvases(size)],
+        "tensorflow_serving_api": version("tensorflow-serving-api"),
+    }
