@@ -17,7 +17,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 from skimage import data
 
 from kcolor.errors import DataError
@@ -46,11 +46,16 @@ clear.putalpha(gray)
 deep = np.asarray(cat).astype("uint16") * 257
 exif = Image.Exif()
 exif[0x0112], exif[0x010E] = 6, "a cat"
+# Not called sRGB, so that it is converted.
+srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+profile = srgb.replace(b"sRGB", b"xRGB").replace(b"s\0R\0G\0B", b"x\0R\0G\0B")
 frames = {"save_all": True, "append_images": [gray.rotate(9), gray.rotate(20)]}
 whole = [
     (".jpg", pillow(cat, "JPEG", exif=exif)),
     (".jpg", pillow(gray, "JPEG", progressive=True)),
     (".jpg", pillow(cmyk, "JPEG")),
+    (".jpg", pillow(cat, "JPEG", icc_profile=profile)),
+    (".png", pillow(clear, "PNG", icc_profile=profile)),
     (".png", pillow(cat, "PNG", exif=exif)),
     (".png", pillow(few, "PNG", transparency=3)),
     (".png", pillow(clear, "PNG")),
@@ -80,7 +85,7 @@ def damaged(content):
     for _ in range(rng.choice([1, 1, 1, 2, 3, 8])):
         size = len(content)
         # Headers are short, and the more interesting part.
-        at = rng.randrange(min(size, rng.choice([40, 400, size])))
+        at = rng.randrange(min(size, rng.choice([40, 400, 2000, size])))
         what = rng.randrange(7)
         if what == 0:
             content[at] = rng.randrange(256)

@@ -160,7 +160,7 @@ def test_guided_colors_follow_an_edge_that_bilinear_ones_cross():
         np.abs(merge.merge(gray, smooth, guide=guide) - truth).mean()
         for guide in (None, view)
     ]
-    assert errors[1] < 0.5 * errors[0]
+    assert errors[1] < 0.6 * errors[0]
 
 
 def test_guided_upsampling_leaves_colors_alone_where_lightness_is_flat():

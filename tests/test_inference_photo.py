@@ -10,7 +10,7 @@ from PIL import Image, ImageCms, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from kcolor.errors import DataError
-from kcolor.inference import batch, exif, merge, photo
+from kcolor.inference import batch, exif, icc, merge, photo
 from kcolor.inference.colorizer import Colorizer
 
 HEIGHT, WIDTH = 69, 106
@@ -221,6 +221,83 @@ def test_a_profile_is_converted_to_srgb_and_the_result_tagged(
         _assert_colorized(result, _gray(), error=1.0)
         profile = ImageCms.ImageCmsProfile(io.BytesIO(result.info["icc_profile"]))
         assert "sRGB" in ImageCms.getProfileDescription(profile)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_the_profile_of_a_16_bit_file_is_converted_too(tmp_path, colorizer, suffix):
+    gray = _gray(dtype="uint16")
+    linear = np.rint(65535 * merge.linearize(gray / 65535)).astype("uint16")
+    page = photo.Page(
+        np.dstack([linear] * 3), metadata={"icc_profile": _gamma_profile()}
+    )
+    source = tmp_path / f"a.{suffix}"
+    with source.open("w+b") as file:
+        photo.write(file, [page], photo.SUFFIXES[source.suffix])
+    target = _colorize(colorizer, source, tmp_path / f"b.{suffix}")
+    result = cv2.imread(str(target), cv2.IMREAD_UNCHANGED)
+    _assert_colorized(result[..., ::-1], gray, error=0.02)
+    with Image.open(target) as tagged:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(tagged.info["icc_profile"]))
+        assert "sRGB" in ImageCms.getProfileDescription(profile)
+
+
+@pytest.mark.parametrize(
+    "curve, expected",
+    [
+        (b"curv\0\0\0\0" + struct.pack(">I", 0), lambda x: x),
+        (b"curv\0\0\0\0" + struct.pack(">IH", 1, 563), lambda x: x ** (563 / 256)),
+        (
+            b"curv\0\0\0\0" + struct.pack(">I3H", 3, 0, 10_000, 65_535),
+            lambda x: np.interp(x, [0, 0.5, 1], [0, 10_000 / 65_535, 1]),
+        ),
+        (
+            b"para\0\0\0\0\0\x03\0\0"
+            + struct.pack(
+                ">5i",
+                *(round(65536 * v) for v in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92)),
+                round(65536 * 0.04045),
+            ),
+            merge.linearize,
+        ),
+        (
+            b"para\0\0\0\0\0\x02\0\0"
+            + struct.pack(">4i", *(round(65536 * v) for v in (2.0, 1.1, -0.2, 0.1))),
+            lambda x: np.clip(np.maximum(1.1 * x - 0.2, 0) ** 2 + 0.1, 0, 1),
+        ),
+    ],
+)
+def test_curves_of_profiles_are_read(curve, expected):
+    x = np.arange(65536) / 65535
+    np.testing.assert_allclose(icc._curve(curve), expected(x), atol=2e-4)
+
+
+def test_luminance_of_a_matrix_profile_is_pillows():
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    rgb = np.random.default_rng(0).integers(0, 256, (31, 45, 3)).astype("uint8")
+    luminance = icc.to_luminance(rgb.astype("uint16") * 257, profile)
+    lab = ImageCms.applyTransform(
+        Image.fromarray(rgb),
+        ImageCms.buildTransform(
+            ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB"
+        ),
+    )
+    lightness = 116 * merge._cube_root(luminance) - 16
+    pillows = np.asarray(lab)[..., 0] / 2.55
+    # Pillow rounds L* to 8 bits.
+    assert np.abs(lightness - pillows).max() < 0.5
+
+
+def test_no_profile_upsets_its_reader():
+    rng = np.random.default_rng(3)
+    whole = _gamma_profile()
+    pixels = rng.integers(0, 65536, (3, 4, 3)).astype("uint16")
+    for _ in range(500):
+        profile = bytearray(whole[: rng.integers(0, len(whole) + 1)])
+        for _ in range(rng.integers(0, 8)):
+            if profile:
+                profile[rng.integers(len(profile))] = rng.integers(256)
+        luminance = icc.to_luminance(pixels, bytes(profile))
+        assert luminance is None or np.isfinite(luminance).all()
 
 
 def test_an_srgb_profile_changes_no_pixel_and_stays(tmp_path, colorizer):

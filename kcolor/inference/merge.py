@@ -39,7 +39,7 @@ _ALONE = 1 << 18
 # which L* is 116 f - 16) from which on it is an edge that colors should follow.
 _WINDOW = 7
 _EDGE = 0.05
-_GAIN = 0.8
+_GAIN = 0.6
 # Steps of linear light behind the 8-bit output: 0.2 levels apart at black, where the
 # sRGB curve is steepest, so a value is off by 0.1 at most before it is rounded.
 _STEPS = (1 << 14) - 1

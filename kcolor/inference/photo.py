@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from kcolor.errors import DataError
-from kcolor.inference import exif
+from kcolor.inference import exif, icc, merge
 
 # Limits for files nobody meant to be looked at. Only the first can be raised.
 MAX_MEGAPIXELS = 100.0
@@ -193,6 +193,10 @@ class Photo:
                 # Pillow turns the pages of a TIFF upright as it reads them.
                 orientation = _tiff_orientation(image)
             pixels, alpha = self._read_16_bit(image, number)
+            profile = metadata.get("icc_profile")
+            if profile and not icc.is_srgb(profile):
+                pixels = _to_srgb_16(pixels, profile)
+                metadata["icc_profile"] = _srgb_profile()
         else:
             pixels, alpha = _read_8_bit(image, metadata)
         return Page(pixels, alpha, orientation, metadata)
@@ -578,7 +582,7 @@ def _read_8_bit(image, metadata):
         raise ValueError(f"pixels of kind {image.mode} are not supported")
     image.load()
     profile = metadata.get("icc_profile")
-    if profile and not _is_srgb(profile):
+    if profile and not icc.is_srgb(profile):
         image = _to_srgb(image, profile)
         metadata["icc_profile"] = _srgb_profile()
     has_alpha = image.mode in ("LA", "PA", "RGBA", "La", "RGBa")
@@ -607,12 +611,6 @@ def _to_array(image):
     return pixels
 
 
-def _is_srgb(profile):
-    # By its description, which names the standard in every vendor's version of it;
-    # version 4 profiles spell it in UTF-16.
-    return b"sRGB" in profile or b"s\0R\0G\0B" in profile
-
-
 def _to_srgb(image, profile):
     from PIL import ImageCms
 
@@ -622,20 +620,37 @@ def _to_srgb(image, profile):
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
     if alpha is not None:
         image = image.convert("L" if image.mode == "LA" else "RGB")
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    space = source.profile.xcolor_space.strip()
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        space = source.profile.xcolor_space.strip()
+    except (OSError, ImageCms.PyCMSError):
+        space = None  # A broken profile is none, as it is to every viewer.
     wanted = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}.get(space)
     if wanted != image.mode:
         # A profile for other pixels than these says nothing about them.
         color = image if image.mode in ("L", "RGB") else image.convert("RGB")
     else:
-        color = ImageCms.profileToProfile(
-            image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
-        )
+        try:
+            color = ImageCms.profileToProfile(
+                image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+        except ImageCms.PyCMSError:
+            color = image.convert("RGB")
     if alpha is not None:
         color = color.convert("RGB")
         color.putalpha(alpha)
     return color
+
+
+def _to_srgb_16(pixels, profile):
+    luminance = icc.to_luminance(pixels, profile)
+    if luminance is not None:
+        return (merge.encode(luminance) * 65535 + 0.5).astype("uint16")
+    # A profile of tables, or a broken one: Pillow, which has 8 bits for it.
+    from PIL import Image
+
+    color = _to_srgb(Image.fromarray(_to_8_bits(pixels)), profile)
+    return np.asarray(color).astype("uint16") * 257
 
 
 def _srgb_profile():
