@@ -768,7 +768,7 @@ def _is_path(value):
 
 def _row_names(predictors):
     names = [str(predictor.name).rstrip("/") for predictor in predictors]
-    short = [PurePosixPath(name).name or name for name in names]
+    short = [_short_name(name) for name in names]
     # The last part of a path says enough, unless two models share it.
     names = [
         short[i] if short.count(short[i]) == 1 else name for i, name in enumerate(names)
@@ -779,6 +779,13 @@ def _row_names(predictors):
             names[i] = f"{name} ({len(taken)})"
         taken.add(names[i])
     return names
+
+
+def _short_name(name):
+    parts = PurePosixPath(name).parts
+    # A SavedModel's folder is often a bare version number.
+    many = len(parts) > 1 and (parts[-1].isdigit() or parts[-1] == "model.keras")
+    return "/".join(parts[-2:] if many else parts[-1:]) or name
 
 
 def _model_hash(model):
