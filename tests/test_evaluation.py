@@ -434,14 +434,17 @@ def test_argument_out_of_range_is_refused(folder, options, message):
 
 
 def test_models_of_one_name_get_rows_of_their_own(folder):
-    models = [
-        Tinted("runs/a/model.keras"),
-        Tinted("runs/b/model.keras"),
-        Tinted("gray"),
+    paths = ["x/a/model.keras", "y/a/model.keras", "z/b/model.keras"]
+    models = [Tinted(path) for path in [*paths, "served/1", "runs/c/", "gray"]]
+    result = measure(models, folder, size=SIZE, metrics=["psnr"], limit=2)
+    assert list(result.rows)[:6] == [
+        "gray",
+        *paths[:2],
+        "b/model.keras",
+        "served/1",
+        "c",
     ]
-    result = measure(models, folder, size=SIZE, metrics=["ssim"], limit=2)
-    assert list(result.rows)[:3] == ["gray", "runs/a/model.keras", "runs/b/model.keras"]
-    assert len(result.rows) == 4
+    assert len(result.rows) == 7
 
 
 def test_result_is_strict_json(measured):
