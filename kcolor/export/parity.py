@@ -84,7 +84,7 @@ def of_many_sizes(images):
     Yields:
         uint8 RGB arrays `(height, width, 3)`; odd sides and both orientations occur.
     """
-    sizes = [(300, 451), (683, 1024), (53, 37), (256, 256), (401, 299), (37, 53)]
+    sizes = [(300, 451), (351, 512), (53, 37), (256, 256), (401, 299), (37, 53)]
     for i, image in enumerate(images):
         yield resized([image], sizes[i % len(sizes)])[0]
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.lite.python.convert import ConverterError
 
 from kcolor.data.sources import open_source
 from kcolor.errors import DataError
@@ -256,7 +257,14 @@ def _convert(model, functions, fp16):
         if fp16:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.target_spec.supported_types = [tf.float16]
-        return converter.convert()
+        try:
+            return converter.convert()
+        except ConverterError as error:
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            raise DataError(
+                f"{model.name}: cannot be converted to TFLite with builtin operators "
+                f"alone ({lines[0][:200]})"
+            ) from error
 
 
 def _calibration_samples(source, functions):
