@@ -163,6 +163,26 @@ def test_a_batch_never_holds_more_than_a_few_files_ahead(any_size_tflite, tmp_pa
     assert sum(1 for _ in results) == 29
 
 
+def test_large_files_take_turns():
+    share = batch.Share(megapixels=100)
+    together, most = 0, 0
+    lock = threading.Lock()
+
+    def work(megapixels):
+        nonlocal together, most
+        with share.of(megapixels):
+            with lock:
+                together += min(megapixels, 100)
+                most = max(most, together)
+            time.sleep(0.002)
+            with lock:
+                together -= min(megapixels, 100)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, [60, 30, 70, 5, 500, 20, 45, 50, 10] * 5))
+    assert 60 < most <= 100
+
+
 def test_several_folders_get_a_folder_each(tmp_path):
     for name in ("one", "two"):
         _album(tmp_path / name, 2, size=(20, 30))

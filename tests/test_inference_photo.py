@@ -423,6 +423,16 @@ def test_metadata_is_kept(tmp_path, colorizer, suffix):
             assert result.info["dpi"] == pytest.approx((254, 254), rel=1e-3)
 
 
+@pytest.mark.parametrize("before, after", [("tif", "jpg"), ("jpg", "tif")])
+def test_who_and_when_outlive_a_change_of_format(tmp_path, colorizer, before, after):
+    tags = Image.Exif()
+    tags[270], tags[306], tags[315] = "a letter", "1911:10:12 13:14:15", "Ada"
+    source = _save(tmp_path / f"a.{before}", Image.fromarray(_gray()), exif=tags)
+    with Image.open(_colorize(colorizer, source, tmp_path / f"b.{after}")) as result:
+        found = result.getexif()
+        assert (found[270], found[306], found[315]) == (tags[270], tags[306], "Ada")
+
+
 def test_a_black_and_white_thumbnail_does_not_survive():
     body = b"MM\0*" + struct.pack(">IH", 8, 1)
     body += struct.pack(">HHII", 0x0112, 3, 1, 6 << 16)

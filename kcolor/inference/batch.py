@@ -9,9 +9,10 @@ import io
 import os
 import re
 import sys
+import threading
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,9 @@ FORMATS = {
     "gif": "GIF",
     "ppm": "PPM",
 }
+# Megapixels that a batch works on at a time, about 1.5 GB: with 64 cores and a folder
+# of large scans, memory and not the number of cores is the limit.
+_AT_A_TIME = 120.0
 _PART = re.compile(r"\.(\d+)-\d+\.kcolor-part")
 
 
@@ -206,7 +210,7 @@ def kind_of(target, kind=None):
     raise DataError(f"{target}: no known format in this name ({known}); use --format")
 
 
-def colorize_file(colorizer, job, settings):
+def colorize_file(colorizer, job, settings, share=None):
     """Colorizes one photo file.
 
     Args:
@@ -214,6 +218,7 @@ def colorize_file(colorizer, job, settings):
             decoded while the network is still being opened.
         job: What to read and where to write.
         settings: How to write it.
+        share: `Share` of memory that several files have in common, or None.
 
     Raises:
         DataError: If the photograph cannot be read or written.
@@ -234,20 +239,49 @@ def colorize_file(colorizer, job, settings):
             )
         pages = (_colorize_page(colorizer, page, settings) for page in opened.read())
         try:
-            if job.target == STANDARD:
-                held = io.BytesIO()
-                photo.write(held, pages, kind, settings.quality)
-                sys.stdout.buffer.write(held.getbuffer())
-                sys.stdout.buffer.flush()
-            else:
-                with _whole(job.target) as file:
-                    photo.write(file, pages, kind, settings.quality)
+            with share.of(opened.megapixels) if share else nullcontext():
+                _write(job.target, pages, kind, settings.quality)
         except MemoryError as error:
             raise DataError(f"{opened.name}: not enough memory") from error
         except DataError as error:
             if str(error).startswith(opened.name):
                 raise
             raise DataError(f"{opened.name}: {error}") from error
+
+
+def _write(target, pages, kind, quality):
+    if target == STANDARD:
+        held = io.BytesIO()
+        photo.write(held, pages, kind, quality)
+        sys.stdout.buffer.write(held.getbuffer())
+        sys.stdout.buffer.flush()
+        return
+    with _whole(target) as file:
+        photo.write(file, pages, kind, quality)
+
+
+class Share:
+    """Lets as many files be worked on at a time as fit in memory together."""
+
+    def __init__(self, megapixels=_AT_A_TIME):
+        """Sets the limit; a file that is over it has to be alone."""
+        self._limit = megapixels
+        self._taken = 0.0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def of(self, megapixels):
+        """Waits until there is room for a file, and keeps it for the block."""
+        amount = min(megapixels, self._limit)
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken + amount <= self._limit)
+            self._taken += amount
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= amount
+                self._changed.notify_all()
 
 
 def _colorize_page(colorizer, page, settings):
@@ -288,10 +322,11 @@ def run(jobs, colorizer, settings, workers=1):
         `(job, error)` as each is done; error is None, or the `DataError`,
         `ValueError` or `OSError` that says why there is no result.
     """
+    share = Share()
 
     def attempt(job):
         try:
-            colorize_file(colorizer, job, settings)
+            colorize_file(colorizer, job, settings, share)
         except (DataError, ValueError, OSError) as error:
             return job, error
         return job, None

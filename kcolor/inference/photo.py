@@ -155,6 +155,12 @@ class Photo:
         width, height = self._image.size
         return height, width
 
+    @property
+    def megapixels(self):
+        """Megapixels of the first page; of an animation, of all its frames."""
+        frames = 1 if self.format == "TIFF" else self.pages
+        return self._image.size[0] * self._image.size[1] * frames / 1e6
+
     def read(self):
         """Reads the pages one after the other.
 
@@ -304,7 +310,7 @@ def write(file, pages, kind, quality=None):
     if kind == "TIFF":
         from kcolor.inference import tiff
 
-        tiff.write(file, pages)
+        tiff.write(file, map(_with_tags, pages))
         return
     first = next(pages)
     count = first.metadata.get("pages", 1)
@@ -327,6 +333,21 @@ def write(file, pages, kind, quality=None):
         options |= {"save_all": True, "append_images": rest}
     with _unwritable(kind):
         image.save(file, format=kind, **options)
+
+
+def _with_tags(page):
+    # Maker, model, date and the like, out of another format's EXIF.
+    if "tags" not in page.metadata and page.metadata.get("exif"):
+        from PIL.Image import Exif
+
+        block = Exif()
+        with contextlib.suppress(*_CODEC_ERRORS):
+            block.load(page.metadata["exif"])
+            texts = {tag: block[tag] for tag in _TIFF_TEXTS if tag in block}
+            page.metadata["tags"] = {
+                tag: text for tag, text in texts.items() if isinstance(text, str)
+            }
+    return page
 
 
 def _fit_to(kind, page):
@@ -685,8 +706,9 @@ def _metadata(image, kind, head):
         if sum(map(len, texts.values())) <= MAX_METADATA:
             found["texts"] = texts
     if kind == "TIFF":
-        found["compression"] = info.get("compression", "raw")
         found["tags"] = _tiff_texts(image)
+        if found["tags"]:
+            found["exif"] = _texts_as_exif(found["tags"])
     if kind == "WEBP":
         found["lossless"] = b"VP8L" in head and b"VP8 " not in head
     for key in ("duration", "loop"):
@@ -708,6 +730,16 @@ def _tiff_texts(image):
         if isinstance(value, str) and 0 < len(value) <= MAX_METADATA:
             texts[tag] = value
     return texts
+
+
+def _texts_as_exif(texts):
+    # For formats that are not TIFF: EXIF numbers these tags alike.
+    from PIL.Image import Exif
+
+    block = Exif()
+    for tag, text in texts.items():
+        block[tag] = text
+    return block.tobytes()
 
 
 def _tiff_orientation(image):

@@ -6,8 +6,6 @@ import time
 import warnings
 from contextlib import contextmanager
 
-import click
-
 from kcolor.errors import DataError
 
 # Seconds between two plain lines: a log of 50,000 files stays readable.
@@ -54,7 +52,7 @@ def _without_descriptor():
 def say_written(job):
     """Names the one result, unless the result itself went to standard output."""
     if job.target != "-":
-        click.echo(str(job.target))
+        sys.stdout.write(f"{job.target}\n")
 
 
 def show(results, total, skipped=0):
@@ -85,9 +83,9 @@ def show(results, total, skipped=0):
         summary += f", {skipped} already there"
     if failed:
         summary += f", {len(failed)} failed:"
-    click.echo(summary, err=True)
+    sys.stderr.write(f"{summary}\n")
     for line in failed:
-        click.echo(f"Error: {line}", err=True)
+        sys.stderr.write(f"Error: {line}\n")
     return len(failed)
 
 
@@ -123,10 +121,9 @@ class _PlainLines:
         self._next = now + _INTERVAL
         rate = done / (now - started)
         left = (self._total - done) / rate
-        click.echo(
+        sys.stderr.write(
             f"{done}/{self._total}, {failed} failed, {rate:.1f} images/s, "
-            f"{left:.0f} s left",
-            err=True,
+            f"{left:.0f} s left\n"
         )
 
 
