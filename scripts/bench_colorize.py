@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from kcolor.inference import merge, photo
+from kcolor.inference import encode, merge, photo
 from kcolor.inference.colorizer import Colorizer, cores
 
 MEGAPIXELS = 12.0
@@ -93,8 +93,8 @@ def _stages(path, model):
         with photo.Photo(data, path.name) as opened:
             return next(opened.read())
 
-    def encode():
-        photo.write(io.BytesIO(), [page], "JPEG")
+    def write():
+        encode.write(io.BytesIO(), [page], "JPEG")
 
     def codec_decode():
         image = Image.open(io.BytesIO(data))
@@ -108,7 +108,7 @@ def _stages(path, model):
     stages["view + network"], (view, ab) = _best(lambda: colorizer.predict(page.pixels))
     stages["merge"], color = _best(lambda: colorizer.merge(page.pixels, view, ab))
     page.pixels = color
-    stages["encode"], _ = _best(encode)
+    stages["encode"], _ = _best(write)
     stages["all stages"] = _sum(stages.values())
     stages["codec only: decode"], _ = _best(codec_decode)
     image = Image.fromarray(color)

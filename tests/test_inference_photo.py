@@ -10,7 +10,7 @@ from PIL import Image, ImageCms, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from kcolor.errors import DataError
-from kcolor.inference import batch, exif, icc, merge, photo
+from kcolor.inference import batch, encode, exif, icc, merge, photo
 from kcolor.inference.colorizer import Colorizer
 
 HEIGHT, WIDTH = 69, 106
@@ -232,7 +232,7 @@ def test_the_profile_of_a_16_bit_file_is_converted_too(tmp_path, colorizer, suff
     )
     source = tmp_path / f"a.{suffix}"
     with source.open("w+b") as file:
-        photo.write(file, [page], photo.SUFFIXES[source.suffix])
+        encode.write(file, [page], photo.SUFFIXES[source.suffix])
     target = _colorize(colorizer, source, tmp_path / f"b.{suffix}")
     result = cv2.imread(str(target), cv2.IMREAD_UNCHANGED)
     _assert_colorized(result[..., ::-1], gray, error=0.02)

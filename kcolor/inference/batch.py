@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from kcolor.errors import DataError
-from kcolor.inference import exif, photo
+from kcolor.inference import encode, exif, photo
 
 STANDARD = "-"
 _SUFFIX_OF = {
@@ -252,12 +252,12 @@ def colorize_file(colorizer, job, settings, share=None):
 def _write(target, pages, kind, quality):
     if target == STANDARD:
         held = io.BytesIO()
-        photo.write(held, pages, kind, quality)
+        encode.write(held, pages, kind, quality)
         sys.stdout.buffer.write(held.getbuffer())
         sys.stdout.buffer.flush()
         return
     with _whole(target) as file:
-        photo.write(file, pages, kind, quality)
+        encode.write(file, pages, kind, quality)
 
 
 class Share:
