@@ -331,14 +331,14 @@ def _log_to_terminal():
     help="Refuse larger photographs.",
 )
 def colorize(inputs, **options):
-    r"""Colorize photographs: files, folders with all that is in them, or '-'.
+    """Colorize photographs: files, folders with all that is in them, or '-'.
 
     \b
     kcolor colorize photo.jpg                   writes photo-color.jpg
     kcolor colorize photo.jpg -o out.png        writes that file
     kcolor colorize album -o album-in-color     keeps the folder's tree
     kcolor colorize - < in.jpg > out.jpg
-    """
+    """  # noqa: D301
     if options["skip_existing"] and options["overwrite"]:
         raise click.UsageError("--skip-existing and --overwrite exclude each other.")
     from kcolor.inference import batch

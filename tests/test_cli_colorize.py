@@ -249,6 +249,45 @@ def test_the_light_path_loads_nothing_heavy(tmp_path, any_size_tflite):
     assert done.stderr == ""
 
 
+def test_help_shows_examples_line_by_line():
+    lines = CliRunner().invoke(main, ["colorize", "--help"]).output.splitlines()
+    assert "  kcolor colorize - < in.jpg > out.jpg" in lines
+
+
+def test_every_control_reaches_the_picture(tmp_path, any_size_tflite):
+    source = _save(tmp_path / "a.png", height=300, width=400)
+    found = {}
+    for number, options in enumerate(
+        [
+            [],
+            ["--saturation", "0.5"],
+            ["--blend", "0.5"],
+            ["--upsampling", "bilinear"],
+            ["--render-size", "512"],
+            ["--jobs", "1"],
+        ]
+    ):
+        target = tmp_path / f"{number}.png"
+        result = _run(source, "-o", target, *options, model=any_size_tflite)
+        assert result.exit_code == 0, result.output
+        found[" ".join(options)] = target.read_bytes()
+    assert found.pop("--jobs 1") == found[""]
+    assert len(set(found.values())) == 5
+
+
+def test_quality_changes_the_size(tmp_path, any_size_tflite):
+    source = _save(tmp_path / "a.jpg", height=300, width=400)
+    sizes = []
+    for quality in (50, 80, 95):
+        target = tmp_path / f"{quality}.jpg"
+        _run(source, "-o", target, "--quality", quality, model=any_size_tflite)
+        sizes.append(target.stat().st_size)
+    assert sizes == sorted(set(sizes))
+    default = tmp_path / "default.jpg"
+    _run(source, "-o", default, model=any_size_tflite)
+    assert default.stat().st_size == sizes[-1]
+
+
 def test_function_and_command_agree_on_defaults():
     import inspect
 

@@ -124,7 +124,7 @@ def _options(metadata, kind, quality):
         if metadata.get(key)
     }
     if kind == "PNG":
-        return _png_texts(kept, metadata) | {"compress_level": 4}
+        return _png_texts(kept, metadata) | {"compress_level": 2}
     if kind == "WEBP":
         lossless = metadata.get("lossless", False) and quality is None
         return kept | {"quality": quality or 90, "lossless": lossless, "method": 3}
@@ -204,7 +204,7 @@ def _write_png_16(file, page):
     channels = [page.pixels[..., 2], page.pixels[..., 1], page.pixels[..., 0]]
     if page.alpha is not None:
         channels.append(page.alpha)
-    fast = [cv2.IMWRITE_PNG_COMPRESSION, 4]
+    fast = [cv2.IMWRITE_PNG_COMPRESSION, 2]
     done, data = cv2.imencode(".png", cv2.merge(channels), fast)
     if not done:
         raise DataError("the 16-bit PNG could not be written")
