@@ -163,6 +163,32 @@ def test_a_batch_never_holds_more_than_a_few_files_ahead(any_size_tflite, tmp_pa
     assert sum(1 for _ in results) == 29
 
 
+def test_a_full_disk_is_named_and_leaves_nothing(
+    tmp_path, any_size_tflite, monkeypatch
+):
+    album = _album(tmp_path / "in", 1, size=(40, 50))
+
+    def replace(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(batch.os, "replace", replace)
+    jobs = batch.plan([str(album)], str(tmp_path / "out"))
+    colorizer = Colorizer(any_size_tflite, threads=1)
+    ((_, error),) = batch.run(jobs, colorizer, batch.Settings())
+    assert error.strerror == "No space left on device"
+    assert error.filename == str(tmp_path / "out" / "000.jpg")
+    assert not list((tmp_path / "out").iterdir())
+
+
+@posix
+def test_a_pipe_in_a_folder_keeps_nobody_waiting(tmp_path, any_size_tflite):
+    os.mkfifo(tmp_path / "a.jpg")
+    jobs = batch.plan([str(tmp_path / "a.jpg")], str(tmp_path / "b.jpg"))
+    colorizer = Colorizer(any_size_tflite, threads=1)
+    ((_, error),) = batch.run(jobs, colorizer, batch.Settings())
+    assert "not a regular file" in str(error)
+
+
 def test_large_files_take_turns():
     share = batch.Share(megapixels=100)
     together, most = 0, 0

@@ -119,12 +119,27 @@ def test_a_render_size_that_a_fixed_file_lacks_is_refused(fixed_size_tflite):
         Colorizer(fixed_size_tflite, render_size=512)
 
 
-def test_of_several_sizes_the_one_that_the_photo_fills_is_taken(any_size_tflite):
-    several = Colorizer(any_size_tflite)
-    several.network.sizes = [(256, 256), (224, 320), (320, 224)]
-    assert several._frame(300, 300) == ((256, 256), (256, 256))
-    assert several._frame(300, 450) == ((213, 320), (224, 320))
-    assert several._frame(2000, 1000) == ((320, 160), (320, 224))
+def test_of_several_sizes_the_one_that_the_photo_fills_is_taken(several_sizes_tflite):
+    several = Colorizer(several_sizes_tflite)
+    assert sorted(several.network.sizes) == [(224, 320), (256, 256), (320, 224)]
+    for size, view, canvas in [
+        ((300, 300), (256, 256), (256, 256)),
+        ((300, 450), (213, 320), (224, 320)),
+        ((2000, 1000), (320, 160), (320, 224)),
+    ]:
+        assert several._frame(*size) == (view, canvas)
+        color = several(_gray(*size))
+        assert color.shape == (*size, 3)
+        assert np.ptp(color.astype(int), axis=2).mean() > 5
+
+
+def test_files_of_any_one_and_several_sizes_agree(
+    any_size_tflite, fixed_size_tflite, several_sizes_tflite
+):
+    gray = _gray(400, 400)
+    expected = Colorizer(any_size_tflite)(gray).astype(int)
+    for path in (fixed_size_tflite, several_sizes_tflite):
+        assert np.abs(Colorizer(path)(gray) - expected).max() <= 1
 
 
 @pytest.mark.parametrize("upsampling", ["guided", "bilinear"])

@@ -111,6 +111,15 @@ def test_threads_and_place_change_nothing():
     np.testing.assert_array_equal(rgb, expected)
 
 
+def test_an_opencv_without_16_bit_tables_gives_the_same(monkeypatch):
+    rng = np.random.default_rng(8)
+    rgb = rng.integers(0, 256, (61, 83, 3)).astype("uint8")
+    ab = rng.uniform(-0.5, 0.5, (7, 9, 2)).astype("float32")
+    expected = merge.merge(rgb, ab)
+    monkeypatch.setattr(merge, "_WIDE_LUT", False)
+    np.testing.assert_array_equal(merge.merge(rgb, ab), expected)
+
+
 def test_a_toned_picture_colorizes_like_its_lightness():
     rng = np.random.default_rng(2)
     gray = cv2.blur(rng.integers(0, 256, (40, 64)).astype("uint8"), (5, 5))

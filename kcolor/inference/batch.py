@@ -6,6 +6,7 @@ ever overwritten, and nothing is written outside the output folder.
 """
 
 import io
+import itertools
 import os
 import re
 import sys
@@ -46,6 +47,7 @@ FORMATS = {
 # Megapixels that a batch works on at a time, about 1.5 GB: with 64 cores and a folder
 # of large scans, memory and not the number of cores is the limit.
 _AT_A_TIME = 120.0
+_numbers = itertools.count()
 _PART = re.compile(r"\.(\d+)-\d+\.kcolor-part")
 
 
@@ -417,26 +419,19 @@ def existing(jobs):
     return [job for job in jobs if job.target != STANDARD and job.target.exists()]
 
 
-class _whole:
+@contextmanager
+def _whole(target):
     """Opens a file that appears under its name when it is complete, or never."""
-
-    _count = iter(range(1 << 62))
-
-    def __init__(self, target):
-        self._target = Path(target)
-        number = f"{os.getpid()}-{next(self._count)}"
-        self._part = self._target.with_name(f".{number}.kcolor-part")
-        self._file = None
-
-    def __enter__(self):
-        self._target.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._part.open("w+b")
-        return self._file
-
-    def __exit__(self, kind, *_):
-        self._file.close()
-        if kind is None:
-            os.replace(self._part, self._target)
-        else:
-            with suppress(OSError):
-                self._part.unlink()
+    part = target.with_name(f".{os.getpid()}-{next(_numbers)}.kcolor-part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("w+b") as file:
+            yield file
+        os.replace(part, target)
+    except BaseException as error:
+        with suppress(OSError):
+            part.unlink()
+        if isinstance(error, OSError) and error.errno:
+            # The system names the temporary file, or none at all.
+            raise OSError(error.errno, error.strerror, str(target)) from error
+        raise

@@ -332,20 +332,20 @@ def _reader(kind, name):
 
 
 def _open_regular(path, name):
-    if path.is_dir():
-        raise DataError(f"{name}: is a folder")
     try:
-        file = path.open("rb")
+        about = path.stat()
+        # Asked before it is opened: a pipe would keep us waiting.
+        if stat.S_ISDIR(about.st_mode):
+            raise DataError(f"{name}: is a folder")
+        if not stat.S_ISREG(about.st_mode):
+            raise DataError(f"{name}: not a regular file")
+        if about.st_size > MAX_BYTES:
+            raise DataError(f"{name}: over 1 GB")
+        return path.open("rb")
     except FileNotFoundError as error:
         raise DataError(f"{name}: no such file") from error
     except OSError as error:
         raise DataError(f"{name}: {error.strerror}") from error
-    about = path.stat()
-    if not stat.S_ISREG(about.st_mode) or about.st_size > MAX_BYTES:
-        file.close()
-        reason = "over 1 GB" if stat.S_ISREG(about.st_mode) else "not a regular file"
-        raise DataError(f"{name}: {reason}")
-    return file
 
 
 def _webp_size(head):
