@@ -14,6 +14,7 @@ if find_spec("ai_edge_quantizer") is None or find_spec("tf2onnx") is None:
     pytest.skip("needs kcolor[export]", allow_module_level=True)
 
 import tensorflow as tf
+from small_network import build_small
 
 from kcolor.cli import main
 from kcolor.errors import DataError
@@ -27,31 +28,6 @@ from kcolor.runs import LiteRTPredictor, OnnxPredictor
 SIZE = 64
 ONE = {"serving_default": (SIZE, SIZE)}
 SIZES = [(300, 451), (1024, 683), (37, 53)]
-
-
-def build_small(policy="float32"):
-    """A network with every kind of layer that the real ones have, and colorful ab."""
-    keras.utils.set_random_seed(0)
-    keras.config.set_dtype_policy(policy)
-    lightness = keras.Input((None, None, 1), name="lightness", dtype="float32")
-    x = keras.layers.Conv2D(16, 3, 2, "same", name="down1")(lightness)
-    x = skip = keras.layers.ReLU(6.0, name="relu1")(x)
-    x = keras.layers.DepthwiseConv2D(3, 2, "same", name="down2")(x)
-    x = keras.layers.BatchNormalization(name="bn")(x)
-    pooled = keras.layers.GlobalAveragePooling2D(keepdims=True, name="pool")(x)
-    x = keras.layers.Add(name="add")([x, pooled])
-    x = keras.layers.UpSampling2D(2, interpolation="bilinear", name="up1")(x)
-    x = keras.layers.Concatenate(name="concat")([x, skip])
-    x = keras.layers.Conv2D(24, 3, padding="same", activation="relu", name="conv")(x)
-    x = keras.layers.Conv2D(2, 3, padding="same", dtype="float32", name="head")(x)
-    ab = keras.layers.UpSampling2D(
-        2, interpolation="bilinear", dtype="float32", name="ab"
-    )(x)
-    model = keras.Model(lightness, ab, name="small")
-    keras.config.set_dtype_policy("float32")
-    head = model.get_layer("head")
-    head.set_weights([head.get_weights()[0] * 0.3, np.array([0.05, -0.03])])
-    return model
 
 
 @pytest.fixture(scope="module")

@@ -23,19 +23,20 @@ LIMITS = {
 COST_LIMITS = {"psnr": 0.3, "ciede2000": 0.3}
 
 
-def pictures(data=None, limit=PICTURES):
+def pictures(data=None, limit=None):
     """Reads the pictures that a file is verified on.
 
     Args:
         data: Source as `kcolor.data.sources.open_source` takes it; None for the
             photographs that come inside scikit-image.
-        limit: Number to use, spread evenly over the source.
+        limit: Number to use, spread evenly over the source; None for `PICTURES`.
 
     Returns:
         List of uint8 RGB arrays `(height, width, 3)`. A source of fewer pictures gives
         mirrored and turned ones too.
     """
     source = open_source(data)
+    limit = PICTURES if limit is None else limit
     count = min(limit, len(source))
     spread = [(2 * i + 1) * len(source) // (2 * count) for i in range(count)]
     images = [source.read(i) for i in spread]

@@ -397,8 +397,8 @@ def _write_warmup(folder, images):
     path.parent.mkdir(exist_ok=True)
     sizes = [(96, 96), (96, 144), (144, 96)]
     small = [
-        parity.resized([image], side)[0]
-        for image, side in zip(images, sizes, strict=False)
+        parity.resized([images[i % len(images)]], side)[0]
+        for i, side in enumerate(sizes)
     ]
     jpegs = [tf.io.encode_jpeg(image).numpy() for image in small]
     inputs = [
