@@ -129,7 +129,12 @@ class _Worker:
             text=True,
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
         )
-        self._row |= self._ask({"model": str(model), "threads": threads, "size": size})
+        question = {"model": str(model), "threads": threads, "size": size}
+        try:
+            self._row |= self._ask(question)
+        except BaseException:
+            self.kill()
+            raise
 
     def turn(self):
         self._times += self._ask({"calls": CALLS_PER_ROUND})["seconds"]

@@ -14,7 +14,13 @@ from kcolor.errors import DataError
 # Module that a command cannot do without -> extra that brings it.
 _EXTRAS = {
     "train": ("tensorflow", "keras", "skimage", "matplotlib"),
-    "export": ("tf2onnx", "onnx", "onnxruntime", "ai_edge_quantizer"),
+    "export": (
+        "tf2onnx",
+        "onnx",
+        "onnxruntime",
+        "ai_edge_quantizer",
+        "tensorflow_serving",
+    ),
     "tfds": ("tensorflow_datasets",),
 }
 

@@ -69,6 +69,8 @@ def export(
         raise ValueError(
             f"only tflite files are quantized. Received: quantize={quantize!r}"
         )
+    # Evaluation calls the network at several sizes on purpose; TensorFlow would warn.
+    tf.get_logger().setLevel("ERROR")
     output = Path(output)
     shared = {"data": data, "limit": limit, "license_name": license_name}
     try:
