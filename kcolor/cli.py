@@ -52,7 +52,9 @@ def _missing(error):
                 f"this command needs {module}, which is not installed. "
                 f"Install it with: pip install 'kcolor[{extra}]'"
             )
-    raise error
+    if module == "kcolor":  # a broken install, not something to install
+        raise error
+    return f"this command needs {module}, which is not installed"
 
 
 def _one_line(error):

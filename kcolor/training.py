@@ -208,17 +208,24 @@ def fit(
                     )
                     continue
             start = max(first, done)
-            trainer.fit(
-                training_batches(
-                    train, size, batch_size, seed, start * steps * batch_size, degrade
-                ),
-                epochs=last,
-                initial_epoch=start,
-                steps_per_epoch=steps,
-                callbacks=[_StopAtNaN(run), epoch_end],
-                shuffle=False,  # the stream is in its own seeded order already
-                verbose=1 if sys.stdout.isatty() else 0,
+            batches = training_batches(
+                train, size, batch_size, seed, start * steps * batch_size, degrade
             )
+            try:
+                trainer.fit(
+                    batches,
+                    epochs=last,
+                    initial_epoch=start,
+                    steps_per_epoch=steps,
+                    callbacks=[_StopAtNaN(run), epoch_end],
+                    shuffle=False,  # the stream is in its own seeded order already
+                    verbose=1 if sys.stdout.isatty() else 0,
+                )
+            except Exception as error:
+                # tf.data hides which file it was behind an error of its own.
+                if train.failure is not None:
+                    raise train.failure from error
+                raise
     return read_history(run)
 
 
@@ -230,6 +237,8 @@ class _EpochEnd(keras.callbacks.Callback):
         self.run, self.network, self.loss = run, network, loss
         self.batch_size, self.patience = batch_size, patience
         self.batches = evaluation_batches(validation, size, batch_size)
+        spread = np.linspace(0, len(validation) - 1, _SAMPLES).round()
+        self.shown = {int(index) for index in spread}
         self.events = _EventFile(run / "logs")
 
     def is_over(self):
@@ -267,27 +276,28 @@ class _EpochEnd(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def _validate(self, epoch):
-        loss, scores, gray_scores, sheet = 0.0, [], [], None
+        loss, scores, gray_scores, rows = 0.0, [], [], []
         for lightness, target in self.batches:
             ab = self.network.predict_on_batch(lightness)
             loss += float(self.loss.pixel_loss(target, ab)) * len(ab)
-            truth = join(target[..., :1], target[..., 1:])
-            picture = join(target[..., :1], ab)
-            gray = join(target[..., :1], np.zeros_like(ab))
+            seen, truth, picture, gray = (
+                keras.ops.convert_to_numpy(join(light, color))
+                for light, color in (
+                    (lightness, np.zeros_like(ab)),
+                    (target[..., :1], target[..., 1:]),
+                    (target[..., :1], ab),
+                    (target[..., :1], np.zeros_like(ab)),
+                )
+            )
+            for i in range(len(ab)):
+                if len(scores) + i in self.shown:
+                    rows.append((seen[i], picture[i], truth[i]))
             scores.extend(keras.ops.convert_to_numpy(psnr(truth, picture)))
             gray_scores.extend(keras.ops.convert_to_numpy(psnr(truth, gray)))
-            if sheet is None:
-                columns = {
-                    "gray": join(lightness, np.zeros_like(ab)),
-                    "predicted": picture,
-                    "truth": truth,
-                }
-                sheet = contact_sheet(
-                    {
-                        label: keras.ops.convert_to_numpy(images)[:_SAMPLES]
-                        for label, images in columns.items()
-                    }
-                )
+        columns = zip(*rows, strict=True)
+        sheet = contact_sheet(
+            dict(zip(("gray", "predicted", "truth"), columns, strict=True))
+        )
         path = self.run / "samples" / f"epoch-{epoch + 1:04d}.png"
         with replacing(path) as temporary:
             cv2.imwrite(str(temporary), sheet[..., ::-1])

@@ -126,6 +126,21 @@ def test_nan_stops_the_run_and_keeps_the_last_checkpoint(tmp_path):
         training.fit("mobile", tmp_path / "run", epochs=4, **arguments)
 
 
+def test_an_unreadable_picture_is_named(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), "uint8")
+    for i in range(5):
+        cv2.imwrite(str(folder / f"{i}.png"), pixels)
+    for path in folder.glob("[0-3].png"):
+        path.write_bytes(b"no picture")
+    arguments = {**SMALL, "data": [folder], "val_data": folder / "4"}
+    (folder / "4").mkdir()
+    cv2.imwrite(str(folder / "4" / "a.png"), pixels)
+    with pytest.raises(DataError, match=r"[0-3].png: not a readable picture"):
+        training.fit("mobile", tmp_path / "run", **arguments)
+
+
 def test_frozen_layers_stay_bit_equal_while_the_decoder_moves(tmp_path):
     start = tmp_path / "start.keras"
     build_mobile().save(start)

@@ -34,6 +34,8 @@ class Source:
     Attributes:
         path: What the user named, for messages.
         names: Sorted list of the pictures' POSIX paths inside the source.
+        failure: The first `DataError` that reading raised, or None. Pipelines that run
+            elsewhere wrap exceptions in their own; this one names the file.
     """
 
     def __init__(self, path, readers, gray_readers=None):
@@ -46,6 +48,7 @@ class Source:
         """
         self.path = str(path)
         self.names = sorted(readers)
+        self.failure = None
         self._readers = readers
         self._gray_readers = gray_readers
 
@@ -100,7 +103,9 @@ class Source:
             return content if isinstance(content, np.ndarray) else decode(content)
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             reason = getattr(error, "strerror", None) or error
-            raise DataError(f"{self.path}: {name}: {reason}") from error
+            failure = DataError(f"{self.path}: {name}: {reason}")
+            self.failure = self.failure or failure
+            raise failure from error
 
 
 class MemoryCache:
@@ -118,6 +123,11 @@ class MemoryCache:
 
     def __len__(self):
         return len(self.names)
+
+    @property
+    def failure(self):
+        """The first `DataError` of the source."""
+        return self._source.failure
 
     def read(self, index):
         """Reads one color picture, see `Source.read`."""
