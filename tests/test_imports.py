@@ -19,6 +19,8 @@ ALLOWED = {
     "optimizers": set(),
     "sheets": set(),
     "metrics": {"color", "models"},
+    "evaluation": {"data", "metrics", "preprocessing", "runs"},
+    "report": {"evaluation", "runs"},
     "data": {"preprocessing"},
     "runs": {"models", "preprocessing", "presets"},
     "inference": {"presets"},
