@@ -21,7 +21,6 @@ _EXTRAS = {
         "ai_edge_quantizer",
         "tensorflow_serving",
     ),
-    "tfds": ("tensorflow_datasets",),
 }
 
 
