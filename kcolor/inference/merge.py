@@ -374,8 +374,8 @@ def _local_lines(guide, offsets):
     # change along with what `low` has lost, too: offset + slope * (f - low), with f the
     # photograph's own at full size and the slope of the best line in each window. A
     # guided filter (He & Sun 2015) would return the line itself, and blur what of the
-    # colors is not in the lightness: on true colors it loses 1 dB to bilinear
-    # upsampling, where this gains 0.4 dB, and 0.5 dB along edges.
+    # colors is not in the lightness. On true ab at a quarter of the view, 27 pictures,
+    # this gains 0.4 dB over bilinear upsampling, 0.5 dB along edges.
     f = ((LIGHTNESS_SCALE * (guide + 1) + 16) / 116).astype("float32")
     height, width = f.shape
     quarter = max(1, width // 4), max(1, height // 4)
