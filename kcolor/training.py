@@ -239,6 +239,9 @@ class _EpochEnd(keras.callbacks.Callback):
         self.batches = evaluation_batches(validation, size, batch_size)
         spread = np.linspace(0, len(validation) - 1, _SAMPLES).round()
         self.shown = {int(index) for index in spread}
+        # A compiled network would be saved with its optimizer and loss, four times as
+        # large; an uncompiled twin is the network alone.
+        self.twin = keras.models.clone_model(network)
         self.events = _EventFile(run / "logs")
 
     def is_over(self):
@@ -262,8 +265,9 @@ class _EpochEnd(keras.callbacks.Callback):
             }
             best = min((r["val_loss"] for r in history), default=math.inf)
             if not self.patience or row["val_loss"] < best:
+                self.twin.set_weights(self.network.get_weights())
                 with replacing(self.run / "model.keras") as temporary:
-                    self.network.save(temporary, include_optimizer=False)
+                    self.twin.save(temporary)
         write_history(self.run, [*history, row])
         # Last, so that a checkpoint never stands for an epoch whose files are missing.
         checkpoint = self.run / "checkpoints" / f"epoch-{epoch + 1:04d}.weights.h5"

@@ -44,6 +44,9 @@ def test_run_folder_holds_everything_that_was_promised(finished):
     sheet = cv2.imread(str(finished / "samples" / "epoch-0003.png"))
     assert sheet.shape[1] == 3 * 32  # gray | predicted | truth
     assert list((finished / "logs").glob("events.out.tfevents.*"))
+    # The network alone: 4 bytes a parameter and some names, no optimizer.
+    parameters = load_model(finished).count_params()
+    assert (finished / "model.keras").stat().st_size < 4.5 * parameters + 1e6
     assert not list(finished.rglob(".*"))  # no temporary file stays
 
 
