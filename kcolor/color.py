@@ -107,10 +107,15 @@ def opponent_colorfulness(rgb):
     opponents = ops.stack([r - g, (r + g) / 2 - b], axis=-1)
     mean = ops.mean(opponents, axis=(1, 2), keepdims=True)
     variance = ops.mean(ops.square(opponents - mean), axis=(1, 2))
-    # A square root has no gradient at 0, where a gray picture lies.
-    spread = ops.sqrt(ops.maximum(ops.sum(variance, axis=-1), 1e-12))
-    offset = ops.sqrt(ops.maximum(ops.sum(ops.square(mean[:, 0, 0]), axis=-1), 1e-12))
+    spread = _square_root(ops.sum(variance, axis=-1))
+    offset = _square_root(ops.sum(ops.square(mean[:, 0, 0]), axis=-1))
     return spread + 0.3 * offset
+
+
+def _square_root(x):
+    # Its gradient is infinite at 0, where a gray picture lies; maximum() keeps the
+    # unused branch's finite.
+    return ops.where(x > 1e-12, ops.sqrt(ops.maximum(x, 1e-12)), 0.0)
 
 
 def _desaturate(linear, luminance):

@@ -20,6 +20,7 @@ import cv2
 import keras
 import numpy as np
 
+from kcolor.data.augment import resize_square
 from kcolor.data.sources import list_hash, open_source
 from kcolor.errors import DataError
 from kcolor.metrics import lpips
@@ -412,24 +413,6 @@ def groups(names):
     return {group: np.array(members[group]) for group in sorted(members)}
 
 
-def resize(rgb, size):
-    """Resizes a whole picture to a square, as the protocol says.
-
-    Args:
-        rgb: uint8 RGB array `(height, width, 3)`.
-        size: Side in pixels.
-
-    Returns:
-        uint8 RGB array `(size, size, 3)`; the aspect is not kept.
-    """
-    height, width = rgb.shape[:2]
-    if (height, width) == (size, size):
-        return rgb
-    smaller = size <= height and size <= width
-    interpolation = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
-    return cv2.resize(rgb, (size, size), interpolation=interpolation)
-
-
 def to_json(value):
     """Makes a result fit for strict JSON: infinite becomes "inf", NaN null."""
     if isinstance(value, dict):
@@ -472,7 +455,7 @@ class Reader:
         Returns:
             uint8 RGB array `(size, size, 3)`.
         """
-        return resize(self._source.read(index), self._size)
+        return resize_square(self._source.read(index), self._size)
 
     def pair(self, index):
         """Reads one color picture and its gray input.
@@ -487,7 +470,7 @@ class Reader:
             DataError: If the two show different pictures.
         """
         color = self._source.read(index)
-        truth = resize(color, self._size)
+        truth = resize_square(color, self._size)
         if not self.paired:
             return truth, None
         gray = self._source.gray(index)
@@ -500,7 +483,7 @@ class Reader:
                 f"{name}: gray and color have different shapes: {gray.shape[1]}x"
                 f"{gray.shape[0]} and {color.shape[1]}x{color.shape[0]} pixels"
             )
-        gray = resize(gray, self._size)
+        gray = resize_square(gray, self._size)
         correlation = _correlation(
             *(
                 cv2.cvtColor(x, cv2.COLOR_RGB2LAB)[None, ..., 0] / 2.55

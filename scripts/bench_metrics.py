@@ -35,7 +35,7 @@ def scikit_image(source, indices, size):
     """Measures one picture after the other, as most evaluation scripts do."""
     figures = []
     for index in indices:
-        truth = evaluation.resize(source.read(index), size)
+        truth = evaluation.resize_square(source.read(index), size)
         lab = rgb2lab(truth)
         for ab in ((0, 0), SEPIA):
             tinted = np.concatenate([lab[..., :1], np.full_like(lab[..., 1:], ab)], -1)

@@ -177,7 +177,7 @@ def test_fifty_photographs_match_scikit_image():
             return np.asarray(split(truth)[1]) / 2
 
     half = Half("half")
-    truths = [evaluation.resize(source.read(i), 256) for i in chosen]
+    truths = [evaluation.resize_square(source.read(i), 256) for i in chosen]
     half.truths = list(truths)
     result = measure([half], source, metrics=PIXELS, limit=50, batch_size=10)
     for truth in truths:
@@ -232,7 +232,7 @@ def test_lpips_of_each_row_is_that_of_the_model_itself(folder):
     )
     model = build_lpips(SHARED / "weights" / "lpips_alex.safetensors")
     for i, name in enumerate(result.names):
-        truth = evaluation.resize(open_source(folder).read(i), SIZE)[None]
+        truth = evaluation.resize_square(open_source(folder).read(i), SIZE)[None]
         lightness, ab = (np.asarray(x) for x in split(truth))
         gray = np.asarray(join(lightness, np.zeros_like(ab)))
         expected = model([x.astype("float32") / 255 for x in (truth, gray)])
@@ -253,7 +253,9 @@ def test_gray_folder_is_the_input_and_the_gray_row(tmp_path):
     _pairs(tmp_path, gray=lambda rgb: (rgb // 2 + 60).astype(np.uint8))
     result = measure([], tmp_path, size=SIZE, metrics=["psnr"])
     source = open_source(tmp_path)
-    truth, gray = (evaluation.resize(x, SIZE) for x in (source.read(2), source.gray(2)))
+    truth, gray = (
+        evaluation.resize_square(x, SIZE) for x in (source.read(2), source.gray(2))
+    )
     expected = peak_signal_noise_ratio(truth, gray)
     assert result.rows["gray"]["psnr"][2] == pytest.approx(expected, abs=1e-3)
     assert result.protocol["paired"]
@@ -530,7 +532,7 @@ def test_command_measures_a_keras_file(folder, tmp_path):
     assert "Measured 7 of 7 pictures." in result.stderr
     source = open_source(folder)
     for i, line in enumerate(lines):
-        truth = evaluation.resize(source.read(i), 64)[None]
+        truth = evaluation.resize_square(source.read(i), 64)[None]
         lightness, _ = split(truth)
         expected = ssim(truth, join(lightness, model(lightness)))
         assert float(line["ssim"]) == pytest.approx(float(expected[0]), abs=1e-4)

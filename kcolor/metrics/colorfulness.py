@@ -5,8 +5,8 @@ are lower and cannot be compared.
 """
 
 import keras
-from keras import ops
 
+from kcolor.color import opponent_colorfulness
 from kcolor.metrics.stored import as_stored
 
 
@@ -27,13 +27,7 @@ def colorfulness(images):
     Source: Hasler and Suesstrunk 2003, "Measuring Colourfulness in Natural Images",
     section 7, metric M3.
     """
-    r, g, b = ops.unstack(ops.cast(as_stored(images, "images"), "float32"), 3, axis=-1)
-    opponents = ops.stack([r - g, (r + g) / 2 - b], axis=-1)
-    mean = ops.mean(opponents, axis=(1, 2), keepdims=True)
-    variance = ops.mean(ops.square(opponents - mean), axis=(1, 2))
-    spread = ops.sqrt(ops.sum(variance, axis=-1))
-    offset = ops.sqrt(ops.sum(ops.square(mean[:, 0, 0]), axis=-1))
-    return spread + 0.3 * offset
+    return opponent_colorfulness(as_stored(images, "images"))
 
 
 def colorfulness_difference(y_true, y_pred):
