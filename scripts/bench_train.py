@@ -17,13 +17,14 @@ medians too. `cpu` is processor time per step; threads that wait busily count in
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from process_memory import peak_mb
 
 SYSTEMS = ("resnet", "unet", "pix2pix", "mobile")
 BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
@@ -244,11 +245,6 @@ def _say(**values):
     print(json.dumps(values), flush=True)
 
 
-def _say_peak():
-    unit = 1 << 10 if sys.platform == "linux" else 1 << 20
-    _say(peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
-
-
 def _batch(config):
     import numpy as np
 
@@ -304,7 +300,7 @@ def _train_keras(config):
         shuffle=False,
         verbose=0,
     )
-    _say_peak()
+    _say(peak_mb=peak_mb())
 
 
 def _train_torch(config):
@@ -354,7 +350,7 @@ def _train_torch(config):
         turns.begin()
         step(*batch)
         turns.end()
-    _say_peak()
+    _say(peak_mb=peak_mb())
 
 
 def _torch_unet(blocks):
