@@ -5,6 +5,7 @@ here and nowhere else; click itself answers wrong usage with exit 2.
 """
 
 import sys
+from contextlib import contextmanager
 
 import click
 
@@ -13,6 +14,7 @@ from kcolor.errors import DataError
 
 # Module that a command cannot do without -> extra that brings it.
 _EXTRAS = {
+    "tfds": ("tensorflow_datasets",),
     "train": ("tensorflow", "keras", "skimage", "matplotlib"),
     "export": (
         "tf2onnx",
@@ -86,8 +88,9 @@ def main():
     "--data",
     multiple=True,
     metavar="SRC",
-    help="Folder, .tar or .zip of color photographs; repeatable. Without it: the "
-    "photographs that come inside scikit-image.",
+    help="Folder, .tar or .zip of color photographs, or tfds:NAME/SPLIT; repeatable. "
+    "SRC=0.3 draws 30% of it in each pass. Without it: the photographs that come "
+    "inside scikit-image.",
 )
 @click.option("--val-data", metavar="SRC", help="Source to validate on.")
 @click.option("--backbone", metavar="NAME", help="Encoder, such as resnet18.")
@@ -204,6 +207,12 @@ def main():
     help="Share of inputs made to look like old photographs.",
 )
 @click.option(
+    "--min-colorfulness",
+    default=0.0,
+    show_default=True,
+    help="Leave out pictures of less colorfulness (M3; 15 is slight, 33 moderate).",
+)
+@click.option(
     "--val-fraction",
     default=0.05,
     show_default=True,
@@ -223,7 +232,7 @@ def main():
 )
 @click.option(
     "--cache",
-    type=click.Choice(["none", "memory"]),
+    type=click.Choice(["none", "memory", "disk"]),
     default="none",
     show_default=True,
     help="Where decoded pictures are kept.",
@@ -455,9 +464,6 @@ def evaluate(models, data, metrics, json_file, per_image, report, **options):
             raise DataError(f"{file}: cannot be written; {folder} is not writable")
     if options["before_after"] and len(models) % 2:
         raise click.UsageError("--before-after needs an even number of models.")
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
     from kcolor import evaluation
     from kcolor import report as reporting
     from kcolor.data.sources import open_source
@@ -467,26 +473,8 @@ def evaluate(models, data, metrics, json_file, per_image, report, **options):
     predictors = [load_predictor(model) for model in models]
     if report:
         Path(report).mkdir(parents=True, exist_ok=True)
-    console = Console(stderr=True)
-    bar = Progress(
-        *Progress.get_default_columns()[:2],
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
-    announced = set()
-
-    def show(done, count):
-        bar.update(task, completed=done, total=count)
-        tenth = 10 * done // count
-        if bar.disable and tenth not in announced:
-            announced.add(tenth)
-            click.echo(f"Measured {done} of {count} pictures.", err=True)
-
     measuring = ("size", "limit", "lpips_weights", "batch_size", "self_check")
-    with bar:
-        task = bar.add_task("Evaluating")
+    with _progress("Measured") as show:
         measured = evaluation.measure(
             predictors,
             source,
@@ -523,6 +511,95 @@ def evaluate(models, data, metrics, json_file, per_image, report, **options):
             before_after=options["before_after"],
         )
         click.echo(f"\n{page}")
+
+
+@main.group()
+def data():
+    """Look at photographs before a training: check them, preview them."""
+
+
+@data.command("check")
+@click.argument("source", metavar="SRC")
+@click.option("--against", metavar="SRC", help="Find pictures that are in both.")
+@click.option("--json", "json_file", metavar="FILE", help="Write the findings as JSON.")
+def data_check(source, against, json_file):
+    """Count, measure and compare the pictures of SRC.
+
+    Names unreadable files, gray and toned pictures, duplicates (also resized,
+    recompressed or mirrored), and with --against what leaks between two sources. Exit
+    0 whatever is found.
+    """
+    from kcolor.data.checks import check, report_lines
+    from kcolor.data.sources import open_source
+    from kcolor.runs import write_json
+
+    sources = open_source(source), against and open_source(against)
+    with _progress("Checked") as show:
+        findings = check(*sources, progress=show)
+    for line in report_lines(findings):
+        click.echo(line)
+    if json_file:
+        write_json(json_file, findings)
+
+
+@data.command("preview")
+@click.argument("sources", nargs=-1, required=True, metavar="SRC...")
+@click.option(
+    "-o", "--output", required=True, metavar="FILE", help="Picture file to write."
+)
+@click.option("--size", default=256, show_default=True, help="Side of the crops.")
+@click.option("--count", default=8, show_default=True, help="Pictures to draw.")
+@click.option(
+    "--degrade",
+    default=0.0,
+    show_default=True,
+    help="Share of inputs made to look like old photographs.",
+)
+@click.option("--seed", default=0, show_default=True)
+def data_preview(sources, output, **options):
+    """Draw the first pictures that `kcolor fit` would train on: input and target."""
+    from pathlib import Path
+
+    import cv2
+
+    from kcolor.data.preview import preview
+    from kcolor.runs import replacing
+
+    output = Path(output)
+    if not cv2.haveImageWriter(output.name):
+        raise DataError(f"{output}: not the name of a picture file, such as sheet.png")
+    sheet = preview(list(sources), **options)
+    with replacing(output) as temporary:
+        cv2.imwrite(str(temporary), sheet[..., ::-1])
+    click.echo(output)
+
+
+@contextmanager
+def _progress(title):
+    """Yields a function of (done, total): a bar on a terminal, or plain lines."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    bar = Progress(
+        *Progress.get_default_columns()[:2],
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    announced = set()
+
+    def show(done, total):
+        bar.update(task, completed=done, total=total)
+        tenth = 10 * done // total
+        if bar.disable and tenth not in announced:
+            announced.add(tenth)
+            click.echo(f"{title} {done} of {total} pictures.", err=True)
+
+    with bar:
+        task = bar.add_task(title)
+        yield show
 
 
 def _parse_size(ctx, param, value):

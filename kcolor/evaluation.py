@@ -444,7 +444,7 @@ class Reader:
         """
         self._source = source
         self._size = size
-        self.paired = len(source) > 0 and source.gray(0) is not None
+        self.paired = source.paired
 
     def truth(self, index):
         """Reads one color picture.

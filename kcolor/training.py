@@ -19,8 +19,10 @@ import keras
 import numpy as np
 
 from kcolor import models
-from kcolor.data.pipeline import evaluation_batches, training_batches
-from kcolor.data.sources import MemoryCache, list_hash, open_sources, split_by_hash
+from kcolor.data.caching import Cache
+from kcolor.data.cleaning import SkipBad, without_bad, without_gray
+from kcolor.data.pipeline import evaluation_batches, pass_length, training_batches
+from kcolor.data.sources import list_hash, open_sources, split_by_hash
 from kcolor.errors import DataError
 from kcolor.losses import ColorizationLoss
 from kcolor.metrics.lpips import build_lpips, find_weights
@@ -95,6 +97,7 @@ def fit(
     freeze_epochs=0,
     freeze_levels=0,
     degrade=0.0,
+    min_colorfulness=0.0,
     val_fraction=0.05,
     val_images=256,
     precision="auto",
@@ -108,7 +111,9 @@ def fit(
     Args:
         system: `"resnet"`, `"unet"`, `"pix2pix"` or `"mobile"`.
         run: Path of the run folder to write.
-        data: List of sources of color photographs; empty for scikit-image's own.
+        data: List of sources of color photographs, see `open_sources`; empty for
+            scikit-image's own. A file that cannot be read is left out and listed in
+            the run's `bad_files.txt`.
         val_data: Source to validate on; None splits `val_fraction` off `data` by a hash
             of the file names.
         backbone: Encoder, one of `kcolor.models.BACKBONES`; None for the system's own.
@@ -144,11 +149,14 @@ def fit(
         freeze_levels: Encoder layers up to this pyramid level (stride 2 to this power)
             never move; 0 for none.
         degrade: Share of inputs that are made to look like old photographs.
+        min_colorfulness: Least colorfulness (M3, 8-bit levels) of pictures to train
+            on; 0 keeps all. Validation keeps all in any case.
         val_fraction: Share of `data` to validate on without `val_data`.
         val_images: Most pictures to validate on, spread evenly over the list.
         precision: `"auto"` (float32 on a CPU, mixed_bfloat16 or mixed_float16 where the
             GPU has it) or a Keras dtype policy.
-        cache: `"none"`, or `"memory"` to keep decoded pictures.
+        cache: Where decoded pictures are kept: `"none"`, `"memory"`, or `"disk"`: a
+            file in the run folder that is gone when the run ends.
         init_from: Run folder or `.keras` file to start from (fine-tuning).
         resume: Go on with the run in `run`.
         seed: Seed of initial values, order and augmentation.
@@ -158,7 +166,8 @@ def fit(
 
     Raises:
         ValueError: If an argument is out of range or differs from the resumed run's.
-        DataError: If data, weights or run folder cannot be used, or the loss is NaN.
+        DataError: If data, weights or run folder cannot be used, over 5% of the
+            pictures cannot be read, or the loss is NaN.
     """
     arguments = dict(locals())
     arguments["data"] = [str(path) for path in data]
@@ -171,7 +180,7 @@ def fit(
 
     keras.utils.set_random_seed(seed)
     policy = _policy(precision)
-    steps = steps_per_epoch or max(1, len(train) // batch_size)
+    steps = steps_per_epoch or max(1, pass_length(train) // batch_size)
     logger.info(
         "%s: %d training and %d validation pictures, %d steps an epoch, %s on %s",
         run,
@@ -181,8 +190,10 @@ def fit(
         policy,
         keras.backend.backend(),
     )
-    if cache == "memory":
-        train = MemoryCache(train)
+    validation = without_bad(validation, run / "bad_files.txt")
+    train = SkipBad(train, run / "bad_files.txt")
+    if cache != "none":
+        train = Cache(train, 2 * size, run if cache == "disk" else None)
     with _dtype_policy(policy), _all_devices():
         network = _build(chosen)
         trainer = network
@@ -429,7 +440,7 @@ def _check(arguments):
         "system": tuple(SYSTEMS),
         "precision": PRECISIONS,
         "schedule": SCHEDULES,
-        "cache": ("none", "memory"),
+        "cache": ("none", "memory", "disk"),
         "discriminator": models.pix2pix.DISCRIMINATORS,
         "gan_loss": models.pix2pix.GAN_LOSSES,
     }
@@ -468,7 +479,10 @@ def _open_data(arguments):
         train, validation = split_by_hash(source, arguments["val_fraction"])
     count = min(len(validation), arguments["val_images"])
     spread = np.linspace(0, len(validation) - 1, count).round().astype(int)
-    return train, validation.subset(sorted(set(spread.tolist())))
+    validation = validation.subset(sorted(set(spread.tolist())))
+    if arguments["min_colorfulness"]:
+        train = without_gray(train, arguments["min_colorfulness"])
+    return train, validation
 
 
 def _prepare_run(run, arguments, train, validation):

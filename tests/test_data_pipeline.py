@@ -40,6 +40,23 @@ def test_each_pass_visits_every_picture_once_in_a_new_order(source):
     assert orders[0] != orders[1]
 
 
+def test_weights_say_how_often_a_pass_draws_a_picture():
+    rng = np.random.default_rng(0)
+    weights = [0.3] * 10 + [1.0] * 5 + [2.5] * 4
+    passes = [pipeline._one_pass(weights, rng) for _ in range(400)]
+    assert {len(drawn) for drawn in passes} == {3 + 5 + 10}
+    counts = np.stack([np.bincount(drawn, minlength=19) for drawn in passes])
+    np.testing.assert_allclose(counts.mean(axis=0), weights, atol=0.1)
+    assert set(counts[:, 10:15].ravel()) == {1}
+    assert set(counts[:, 15:].ravel()) == {2, 3}
+
+
+def test_a_source_of_little_weight_still_gives_a_pass(source):
+    source.weights = [0.01] * len(source)
+    assert pipeline.pass_length(source) == 1
+    assert len(take(training_batches(source, 32, 4), 2)) == 2
+
+
 def test_input_and_target_are_the_same_crop(source):
     for lightness, target in take(training_batches(source, 32, 4), 3):
         np.testing.assert_array_equal(lightness, target[..., :1])
@@ -82,7 +99,7 @@ def test_stream_goes_on_where_a_former_run_stopped(source):
 
 def test_threads_give_the_same_batches_as_tf_data(source, monkeypatch):
     first = take(training_batches(source, 32, 4, degrade=0.5), 4)
-    monkeypatch.setattr(pipeline.keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(pipeline.keras.backend, "backend", lambda: "torch")
     second = take(training_batches(source, 32, 4, degrade=0.5), 4)
     for one, two in zip(first, second, strict=True):
         # Graph and eager may round a power differently in the last bit.

@@ -8,14 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kcolor.data.sources import (
-    MemoryCache,
-    decode,
-    list_hash,
-    open_source,
-    open_sources,
-    split_by_hash,
-)
+from kcolor.data.sources import list_hash, open_source, open_sources, split_by_hash
 from kcolor.errors import DataError
 
 
@@ -148,21 +141,6 @@ def test_bad_files_are_named_with_their_reason(data, message, tmp_path):
         source.read(0)
 
 
-def test_whole_jpeg_with_bytes_after_its_end_is_read():
-    data = jpeg(picture(0, 64, 80))
-    assert decode(data + b"trailing").shape == (64, 80, 3)
-
-
-def test_orientation_is_honored(tmp_path):
-    rgb = np.repeat(np.repeat(picture(0, 4, 6), 8, 0), 8, 1)
-    exif = Image.Exif()
-    exif[0x0112] = 6  # shown turned clockwise
-    Image.fromarray(rgb).save(tmp_path / "a.jpg", exif=exif, quality=95)
-    upright = open_source(tmp_path).read(0)
-    assert upright.shape == (48, 32, 3)
-    np.testing.assert_allclose(upright.mean(), np.rot90(rgb, -1).mean(), atol=2)
-
-
 def test_hash_split_is_stable_when_files_are_added(tmp_path):
     for i in range(40):
         save(tmp_path / f"{i}.png", picture(i, 2, 2))
@@ -183,18 +161,84 @@ def test_list_hash_tells_lists_apart(folder):
     assert list_hash(source) != list_hash(source.subset([0, 1]))
 
 
-def test_cache_reads_each_picture_once(folder):
-    class Counting:
-        path, names, reads = "", ["a", "b"], []
+def test_weights_follow_their_source(folder):
+    source = open_sources([f"{folder}=0.5", folder])
+    assert source.weights == [0.5] * 3 + [1.0] * 3
+    assert source.subset([2, 3]).weights == [0.5, 1.0]
+    assert open_sources([f"{folder}=2"]).weights == [2.0] * 3
 
-        def __len__(self):
-            return 2
 
-        def read(self, index):
-            self.reads.append(index)
-            return picture(index)
+@pytest.mark.parametrize("weight", ["0", "-1", "inf", "nan"])
+def test_weights_are_above_zero(weight, folder):
+    with pytest.raises(DataError, match="weight must be above 0"):
+        open_sources([f"{folder}={weight}"])
 
-    cache = MemoryCache(Counting())
-    for index in (0, 1, 0, 0):
-        np.testing.assert_array_equal(cache.read(index), picture(index))
-    assert Counting.reads == [0, 1]
+
+def test_a_name_may_look_like_a_weight(tmp_path):
+    save(tmp_path / "set=3" / "a.png", picture(0))
+    assert open_sources([tmp_path / "set=3"]).weights == [1.0]
+    with pytest.raises(DataError, match="set=x: no such"):
+        open_sources([tmp_path / "set=x"])
+
+
+def test_broken_link_is_named(tmp_path):
+    save(tmp_path / "a.png", picture(0))
+    (tmp_path / "b.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(DataError, match="b.png: No such file"):
+        open_source(tmp_path).read(1)
+
+
+@pytest.fixture(scope="module")
+def tfds_set(tmp_path_factory):
+    """A real builder, prepared on this machine: two shards of PNG files."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+    root = tmp_path_factory.mktemp("tfds")
+
+    class KcolorSquares(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+        pkg_dir_path = root  # where tfds looks for a description; there is none
+
+        def _info(self):
+            features = {"image": tfds.features.Image(), "label": tfds.features.Text()}
+            return self.dataset_info_from_configs(
+                features=tfds.features.FeaturesDict(features)
+            )
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._generate_examples()}
+
+        def _generate_examples(self):
+            for i in range(5):
+                yield i, {"image": picture(i, 9 + i), "label": str(i)}
+
+    KcolorSquares(data_dir=root).download_and_prepare()
+    return root
+
+
+def test_tfds_sets_are_sources(tfds_set, monkeypatch):
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder
+    monkeypatch.setattr(tfds, "builder", lambda n: builder(n, data_dir=tfds_set))
+    source = open_source("tfds:kcolor_squares/train")
+    assert len(source) == 5
+    shapes = sorted(source.read(i).shape for i in range(5))
+    assert shapes == [(9 + i, 14, 3) for i in range(5)]
+    again = open_source("tfds:kcolor_squares/train")
+    for i in (4, 0, 2):  # any order, from any thread
+        rgb = source.read(i)
+        np.testing.assert_array_equal(rgb, picture(rgb.shape[0] - 9, rgb.shape[0]))
+        np.testing.assert_array_equal(rgb, again.read(i))
+    assert len(open_source("tfds:kcolor_squares/train[:40%]")) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["tfds:no_such_set/train", "tfds:kcolor_squares/test", "tfds:train"]
+)
+def test_unknown_tfds_sets_are_named(name, tfds_set, monkeypatch):
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder
+    monkeypatch.setattr(tfds, "builder", lambda n: builder(n, data_dir=tfds_set))
+    with pytest.raises(DataError, match=f"^{name}: "):
+        open_source(name)

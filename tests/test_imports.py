@@ -21,7 +21,7 @@ ALLOWED = {
     "metrics": {"color", "models"},
     "evaluation": {"data", "metrics", "preprocessing", "runs"},
     "report": {"evaluation", "runs"},
-    "data": {"preprocessing"},
+    "data": {"color", "preprocessing", "sheets"},
     "runs": {"models", "preprocessing", "presets"},
     "inference": {"presets"},
     "presets": set(),

@@ -7,6 +7,8 @@ import cv2
 import keras
 import numpy as np
 import pytest
+import skimage
+from PIL import Image
 
 from kcolor import training
 from kcolor.errors import DataError
@@ -237,3 +239,80 @@ def test_unet_overfits_one_batch_beyond_32_db():
     model.fit(lightness, ab, batch_size=16, epochs=300, verbose=0)
     result = join(lightness, model(lightness, training=True))
     assert np.mean(psnr(rgb, np.asarray(result))) > 32
+
+
+def save_odd_files(folder, largest=(1200, 800)):
+    """Writes what real folders hold: three of these cannot be read."""
+    rgb = skimage.data.astronaut()[::4, ::4]
+    image = Image.fromarray(rgb)
+    image.save(folder / "truncated.jpg")
+    whole = (folder / "truncated.jpg").read_bytes()
+    (folder / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "text.png").write_text("no picture")
+    (folder / "gone.jpg").symlink_to(folder / "nothing.jpg")
+    cv2.imwrite(str(folder / "16 bits.png"), rgb.astype(np.uint16) * 257)
+    image.convert("CMYK").save(folder / "cmyk.jpg")
+    transparent = image.copy()
+    transparent.putalpha(128)
+    transparent.quantize(64, method=2).save(folder / "palette.png")
+    Image.new("RGB", (1, 1), "red").save(folder / "1x1.png")
+    Image.new("RGB", largest, "teal").save(folder / "large.png")
+    image.save(folder / "Été à la plage (1).jpg")
+    return {"truncated.jpg", "text.png", "gone.jpg"}
+
+
+@pytest.mark.parametrize(
+    "largest", [(1200, 800), pytest.param((12000, 8000), marks=pytest.mark.slow)]
+)
+def test_a_folder_of_odd_files_trains_and_names_the_bad_ones(largest, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    bad = save_odd_files(photos, largest)
+    pieces = skimage.data.coffee()[: 5 * 80, : 7 * 80].reshape(5, 80, 7, 80, 3)
+    for i, piece in enumerate(np.concatenate(pieces.swapaxes(1, 2)).repeat(2, 0)):
+        Image.fromarray(piece).save(photos / f"{i:02d}.jpg")
+    history = training.fit(
+        "mobile",
+        tmp_path / "run",
+        [photos],
+        size=32,
+        batch_size=8,
+        epochs=1,
+        cache="disk",
+    )
+    assert np.isfinite(history[-1]["loss"])
+    lines = (tmp_path / "run" / "bad_files.txt").read_text().splitlines()
+    assert {line.split(": ")[1] for line in lines} == bad
+
+
+def test_over_five_percent_of_bad_files_stop_the_run(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    save_odd_files(photos)
+    with pytest.raises(DataError, match="over 5% of .*bad_files.txt"):
+        training.fit(
+            "mobile", tmp_path / "run", [photos], size=32, batch_size=4, epochs=2
+        )
+
+
+def test_near_gray_pictures_are_left_out_of_training_alone(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for i in range(8):
+        rgb = np.random.default_rng(i).integers(0, 256, (40, 40, 3), "uint8")
+        Image.fromarray(rgb if i % 2 else rgb[..., :1].repeat(3, 2)).save(
+            photos / f"{i}.png"
+        )
+    arguments = {**SMALL, "epochs": 1, "val_fraction": 0.5, "val_images": 8}
+    training.fit("mobile", tmp_path / "all", [photos], **arguments)
+    training.fit(
+        "mobile", tmp_path / "some", [photos], min_colorfulness=15, **arguments
+    )
+
+    def files(run, part):
+        return (tmp_path / run / f"{part}_files.txt").read_text().split()
+
+    assert files("all", "validation") == files("some", "validation")
+    colorful = [f for f in files("all", "train") if int(f[0]) % 2]
+    assert files("some", "train") == colorful
+    assert len(colorful) < len(files("all", "train"))

@@ -84,7 +84,8 @@ def degrade_lightness(lightness, rng, share):
     Returns:
         Array of the same kind: contrast times 0.5 to 1.2 about its middle and lifted
         or lowered by up to 0.15 (faded blacks, dull whites), blurred by 3x3 pixels,
-        with grain of up to 8% of the range.
+        with grain of up to 8% of the range; half of them then went through a JPEG of
+        quality 15 to 75.
     """
     degraded = lightness.copy()
     for image in degraded:
@@ -95,5 +96,14 @@ def degrade_lightness(lightness, rng, share):
         old = old * rng.uniform(0.5, 1.2) + rng.uniform(-0.15, 0.15)
         grain = rng.standard_normal(old.shape, "float32")
         old += grain * rng.uniform(0, 0.08)
+        if rng.random() < 0.5:
+            old = _through_jpeg(old, int(rng.integers(15, 76)))
         image[:] = np.clip(old, -1, 1)
     return degraded
+
+
+def _through_jpeg(image, quality):
+    levels = np.clip(np.rint((image + 1) * 127.5), 0, 255).astype(np.uint8)
+    _, data = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    levels = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+    return levels[..., None].astype(np.float32) / 127.5 - 1

@@ -6,14 +6,17 @@ or name, never by the order in which a folder or archive happens to list them.
 """
 
 import hashlib
+import math
 import os
 import tarfile
 import zipfile
+from functools import partial
 from pathlib import Path, PurePosixPath
 
-import cv2
 import numpy as np
 
+from kcolor.data.caching import Spool
+from kcolor.data.decoding import decode
 from kcolor.errors import DataError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -34,20 +37,26 @@ class Source:
     Attributes:
         path: What the user named, for messages.
         names: Sorted list of the pictures' POSIX paths inside the source.
+        paired: Whether each color picture has a gray one that is its input.
+        weights: How often a pass of training draws each picture: list of floats of
+            the length of `names`; all 1 unless `open_sources` was told otherwise.
         failure: The first `DataError` that reading raised, or None. Pipelines that run
             elsewhere wrap exceptions in their own; this one names the file.
     """
 
-    def __init__(self, path, readers, gray_readers=None):
+    def __init__(self, path, readers, gray_readers=None, weights=None):
         """Holds the readers: dict of name to a function that returns bytes or RGB.
 
         Args:
             path: What the user named.
             readers: Dict of name to function for the color pictures.
             gray_readers: Dict of the same names for the gray inputs, or None.
+            weights: Dict of the same names to weights, or None for 1 each.
         """
         self.path = str(path)
         self.names = sorted(readers)
+        self.paired = gray_readers is not None
+        self.weights = [1.0 if weights is None else weights[n] for n in self.names]
         self.failure = None
         self._readers = readers
         self._gray_readers = gray_readers
@@ -55,11 +64,12 @@ class Source:
     def __len__(self):
         return len(self.names)
 
-    def read(self, index):
+    def read(self, index, short_side=None):
         """Reads one color picture.
 
         Args:
             index: Position in `names`.
+            short_side: Reduce larger pictures to this short side, see `decode`.
 
         Returns:
             uint8 RGB array of shape `(height, width, 3)`.
@@ -67,13 +77,14 @@ class Source:
         Raises:
             DataError: If the picture cannot be read; the message names it.
         """
-        return self._decode(self._readers, index)
+        return self._decode(self._readers, index, short_side)
 
-    def gray(self, index):
+    def gray(self, index, short_side=None):
         """Reads the gray picture that belongs to one color picture.
 
         Args:
             index: Position in `names`.
+            short_side: As in `read`.
 
         Returns:
             uint8 RGB array of shape `(height, width, 3)`, or None where the source has
@@ -82,9 +93,13 @@ class Source:
         Raises:
             DataError: If the picture cannot be read; the message names it.
         """
-        if self._gray_readers is None:
+        if not self.paired:
             return None
-        return self._decode(self._gray_readers, index)
+        return self._decode(self._gray_readers, index, short_side)
+
+    def pair(self, index, short_side=None):
+        """Returns what `read` and `gray` do, as a tuple."""
+        return self.read(index, short_side), self.gray(index, short_side)
 
     def subset(self, indices):
         """Returns a source of some of the pictures, in sorted order."""
@@ -94,50 +109,21 @@ class Source:
             self.path,
             {name: self._readers[name] for name in names},
             gray and {name: gray[name] for name in names},
+            {self.names[i]: self.weights[i] for i in indices},
         )
 
-    def _decode(self, readers, index):
+    def _decode(self, readers, index, short_side):
         name = self.names[index]
         try:
             content = readers[name]()
-            return content if isinstance(content, np.ndarray) else decode(content)
+            if isinstance(content, np.ndarray):
+                return content
+            return decode(content, short_side)
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             reason = getattr(error, "strerror", None) or error
             failure = DataError(f"{self.path}: {name}: {reason}")
             self.failure = self.failure or failure
             raise failure from error
-
-
-class MemoryCache:
-    """Keeps each decoded picture of a source in memory after its first read."""
-
-    def __init__(self, source):
-        """Wraps a source.
-
-        Args:
-            source: `Source` to read from.
-        """
-        self.path, self.names = source.path, source.names
-        self._source = source
-        self._pictures = [None] * len(source)
-
-    def __len__(self):
-        return len(self.names)
-
-    @property
-    def failure(self):
-        """The first `DataError` of the source."""
-        return self._source.failure
-
-    def read(self, index):
-        """Reads one color picture, see `Source.read`."""
-        if self._pictures[index] is None:
-            self._pictures[index] = self._source.read(index)
-        return self._pictures[index]
-
-    def gray(self, index):
-        """Reads the gray picture of a pair, see `Source.gray`."""
-        return self._source.gray(index)
 
 
 def open_source(path):
@@ -146,8 +132,9 @@ def open_source(path):
     Args:
         path: A folder (searched recursively), one that holds `color/` and `gray/`
             (files pair by stem), a `.tar` or `.zip` of either, a `.npy` or `.npz` of
-            uint8 RGB `(count, height, width, 3)`, or None for the color photographs
-            that come inside scikit-image.
+            uint8 RGB `(count, height, width, 3)`, `tfds:NAME/SPLIT` for a set of
+            tensorflow-datasets with a feature `image`, or None for the color
+            photographs that come inside scikit-image.
 
     Returns:
         `Source`.
@@ -157,6 +144,8 @@ def open_source(path):
     """
     if path is None:
         return _samples()
+    if str(path).startswith("tfds:"):
+        return _tfds(str(path))
     path = Path(path)
     if path.is_dir():
         readers = _folder(path)
@@ -186,6 +175,8 @@ def open_sources(paths):
 
     Args:
         paths: List of what `open_source` takes; empty means scikit-image's photographs.
+            `PATH=WEIGHT` has each pass of training draw that many times as many
+            pictures as the source holds: 0.3 a changing 30% of them, 2 each twice.
 
     Returns:
         `Source`.
@@ -193,10 +184,10 @@ def open_sources(paths):
     Raises:
         DataError: As `open_source`; or if only some of them are paired.
     """
-    sources = [open_source(path) for path in paths or [None]]
+    sources = [_open_weighted(path) for path in paths or [None]]
     if len(sources) == 1:
         return sources[0]
-    paired = [source._gray_readers is not None for source in sources]
+    paired = [source.paired for source in sources]
     if any(paired) and not all(paired):
         raise DataError(
             f"{sources[paired.index(False)].path}: has no gray/ and color/ folders, "
@@ -210,7 +201,23 @@ def open_sources(paths):
         " + ".join(source.path for source in sources),
         merge(source._readers for source in sources),
         merge(source._gray_readers for source in sources) if all(paired) else None,
+        merge(dict(zip(s.names, s.weights, strict=True)) for s in sources),
     )
+
+
+def _open_weighted(path):
+    front, equals, weight = str(path).rpartition("=")
+    if path is None or not equals or Path(path).exists():
+        return open_source(path)
+    try:
+        weight = float(weight)
+    except ValueError:
+        return open_source(path)
+    if not 0 < weight < math.inf:
+        raise DataError(f"{path}: a weight must be above 0. Received: {weight:g}")
+    source = open_source(front)
+    source.weights = [weight] * len(source)
+    return source
 
 
 def split_by_hash(source, fraction):
@@ -235,33 +242,6 @@ def split_by_hash(source, fraction):
 def list_hash(source):
     """Returns the SHA-256 of a source's list of names, as hexadecimal digits."""
     return hashlib.sha256("\n".join(source.names).encode()).hexdigest()
-
-
-def decode(data):
-    """Decodes the bytes of one picture file.
-
-    Args:
-        data: Bytes of a JPEG, PNG, WebP, BMP, GIF or TIFF file of any depth.
-
-    Returns:
-        uint8 RGB array of shape `(height, width, 3)`, upright by its EXIF orientation.
-
-    Raises:
-        ValueError: If the bytes are no whole picture.
-    """
-    if not data:
-        raise ValueError("the file is empty")
-    # OpenCV fills what a truncated JPEG lacks with gray and says nothing. Compressed
-    # data holds no end marker, so a whole file has one after its last scan's start.
-    if data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
-        raise ValueError("the JPEG is truncated")
-    try:
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        raise ValueError(f"not a readable picture ({error.err})") from error
-    if bgr is None:
-        raise ValueError("not a readable picture")
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
 def _samples():
@@ -311,6 +291,42 @@ def _zip(path):
     return {
         i.filename: reader(i.filename) for i in archive.infolist() if not i.is_dir()
     }
+
+
+def _tfds(name):
+    """Reads a set of tensorflow-datasets once and keeps its files' bytes on disk.
+
+    Most of its formats can only be read from front to back. The bytes go to a file
+    without a name, so memory stays flat and nothing is left behind.
+    """
+    import tensorflow_datasets as tfds
+
+    set_name, _, split = name.removeprefix("tfds:").rpartition("/")
+    try:
+        builder = tfds.builder(set_name)
+        if "image" not in builder.info.features:
+            raise DataError(
+                f"{name}: has no feature `image`, but {list(builder.info.features)}"
+            )
+        builder.download_and_prepare()
+        # Read in the order of the shards, so that a number always means one picture.
+        pictures = builder.as_dataset(
+            split=split,
+            shuffle_files=False,
+            decoders={"image": tfds.decode.SkipDecoding()},
+            read_config=tfds.ReadConfig(interleave_cycle_length=1),
+        )
+    except (tfds.core.DatasetNotFoundError, ValueError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(f"{name}: {reason}") from error
+    spool = Spool()
+    readers = {
+        f"{number:08d}": partial(spool.get, spool.put(example["image"].numpy()))
+        for number, example in enumerate(pictures)
+    }
+    if not readers:
+        raise DataError(f"{name}: holds no picture")
+    return Source(name, readers)
 
 
 def _array(path):

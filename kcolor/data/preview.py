@@ -1,0 +1,43 @@
+"""Draws what training feeds the network, so that data can be looked at first."""
+
+import keras
+import numpy as np
+
+from kcolor.data.pipeline import training_batches
+from kcolor.data.sources import open_sources
+from kcolor.preprocessing import join
+from kcolor.sheets import contact_sheet
+
+
+def preview(data, size=256, count=8, degrade=0.0, seed=0):
+    """Draws the first pictures of a training run.
+
+    Args:
+        data: List of sources, see `open_sources`.
+        size: Side of the training crops, in pixels, as `fit` has it.
+        count: How many pictures to draw.
+        degrade: Share of inputs made to look like old photographs, as `fit` has it.
+        seed: Seed of order and augmentation, as `fit` has it.
+
+    Returns:
+        uint8 RGB array: a row per picture, its input beside its target.
+
+    Raises:
+        DataError: If the data cannot be used.
+    """
+    source = open_sources(data)
+    try:
+        batches = iter(training_batches(source, size, count, seed, degrade=degrade))
+        lightness, target = (np.asarray(part) for part in next(batches))
+    except Exception as error:
+        # tf.data hides which file it was behind an error of its own.
+        if source.failure is not None:
+            raise source.failure from error
+        raise
+    shown = {
+        "input": join(lightness, np.zeros_like(target[..., 1:])),
+        "target": join(target[..., :1], target[..., 1:]),
+    }
+    return contact_sheet(
+        {label: keras.ops.convert_to_numpy(rgb) for label, rgb in shown.items()}
+    )
