@@ -201,6 +201,15 @@ def main():
     help="Encoder levels (P1, P2, ...) that never move.",
 )
 @click.option(
+    "--crop-min",
+    default=0.5,
+    show_default=True,
+    help="Least side of a crop, as a share of the picture's shorter side.",
+)
+@click.option(
+    "--crop-max", default=1.0, show_default=True, help="Greatest side of a crop."
+)
+@click.option(
     "--degrade",
     default=0.0,
     show_default=True,

@@ -21,7 +21,12 @@ import numpy as np
 from kcolor import models
 from kcolor.data.caching import Cache
 from kcolor.data.cleaning import SkipBad, without_bad, without_gray
-from kcolor.data.pipeline import evaluation_batches, pass_length, training_batches
+from kcolor.data.pipeline import (
+    evaluation_batches,
+    pass_length,
+    reading_size,
+    training_batches,
+)
 from kcolor.data.sources import list_hash, open_sources, split_by_hash
 from kcolor.errors import DataError
 from kcolor.losses import ColorizationLoss
@@ -96,6 +101,8 @@ def fit(
     patience=0,
     freeze_epochs=0,
     freeze_levels=0,
+    crop_min=0.5,
+    crop_max=1.0,
     degrade=0.0,
     min_colorfulness=0.0,
     val_fraction=0.05,
@@ -148,6 +155,10 @@ def fit(
         freeze_epochs: First epochs in which the encoder stays as it is.
         freeze_levels: Encoder layers up to this pyramid level (stride 2 to this power)
             never move; 0 for none.
+        crop_min: Least side of a training crop, as a share of the picture's shorter
+            side. A network is best where pictures are used at the scale that it was
+            trained at, so small crops of large pictures should be cut small.
+        crop_max: Its greatest side.
         degrade: Share of inputs that are made to look like old photographs.
         min_colorfulness: Least colorfulness (M3, 8-bit levels) of pictures to train
             on; 0 keeps all. Validation keeps all in any case.
@@ -193,7 +204,8 @@ def fit(
     validation = without_bad(validation, run / "bad_files.txt")
     train = SkipBad(train, run / "bad_files.txt")
     if cache != "none":
-        train = Cache(train, 2 * size, run if cache == "disk" else None)
+        short_side = reading_size(size, (crop_min, crop_max))
+        train = Cache(train, short_side, run if cache == "disk" else None)
     with _dtype_policy(policy), _all_devices():
         network = _build(chosen)
         trainer = network
@@ -220,7 +232,13 @@ def fit(
                     continue
             start = max(first, done)
             batches = training_batches(
-                train, size, batch_size, seed, start * steps * batch_size, degrade
+                train,
+                size,
+                batch_size,
+                seed,
+                start * steps * batch_size,
+                degrade,
+                (crop_min, crop_max),
             )
             try:
                 trainer.fit(
@@ -465,6 +483,11 @@ def _check(arguments):
                 f"`{name}` must be 0 to {arguments['epochs']} (all epochs). "
                 f"Received: {arguments[name]}"
             )
+    if not 0 < arguments["crop_min"] <= arguments["crop_max"] <= 1:
+        raise ValueError(
+            "`crop_min` and `crop_max` must be 0 < crop_min <= crop_max <= 1. Received: "
+            f"{arguments['crop_min']} and {arguments['crop_max']}"
+        )
     if not 0 < arguments["val_fraction"] < 1:
         raise ValueError(
             f"`val_fraction` must lie in (0, 1). Received: {arguments['val_fraction']}"

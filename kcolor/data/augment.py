@@ -24,21 +24,22 @@ def resize_square(rgb, size):
     return cv2.resize(rgb, (size, size), interpolation=interpolation)
 
 
-def random_crop(picture, size, rng):
+def random_crop(picture, size, rng, shortest=0.5, longest=1.0):
     """Cuts a random square out of a picture: place, scale, aspect, angle and side.
 
     Args:
         picture: uint8 array of shape `(height, width, channels)`.
         size: Side of the result, in pixels.
         rng: `numpy.random.Generator`.
+        shortest: Least side of the crop, as a share of the picture's shorter side.
+        longest: Its greatest side.
 
     Returns:
-        uint8 array of shape `(size, size, channels)`. The crop's shorter side is 50% to
-        100% of the picture's, its aspect 4:5 to 5:4; a third are turned by up to 10
-        degrees; half are mirrored.
+        uint8 array of shape `(size, size, channels)`. The crop's aspect is 4:5 to 5:4;
+        a third are turned by up to 10 degrees; half are mirrored.
     """
     height, width = picture.shape[:2]
-    side = rng.uniform(0.5, 1.0) * min(height, width)
+    side = rng.uniform(shortest, longest) * min(height, width)
     stretch = np.exp(rng.uniform(-1, 1) * np.log(1.25) / 2)
     crop_height = min(side * stretch, height)
     crop_width = min(side / stretch, width)

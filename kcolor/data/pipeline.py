@@ -10,6 +10,7 @@ threads. Both run the same functions in the same order and give the same batches
 
 import functools
 import itertools
+import math
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,7 +26,9 @@ _THREADS = 4
 _ORDER, _CROP, _DEGRADE = range(3)
 
 
-def training_batches(source, size, batch_size, seed=0, start=0, degrade=0.0):
+def training_batches(
+    source, size, batch_size, seed=0, start=0, degrade=0.0, crop=(0.5, 1.0)
+):
     """Builds the endless stream of training batches.
 
     Each pass visits every picture as often as its weight says, in a new order. A
@@ -40,6 +43,8 @@ def training_batches(source, size, batch_size, seed=0, start=0, degrade=0.0):
         start: How many pictures a former run has drawn; the stream goes on there.
         degrade: Share of the inputs, in [0, 1], whose lightness alone is made to look
             like an old photograph's, see `degrade_lightness`.
+        crop: Least and greatest side of a crop, as shares of the picture's shorter
+            side.
 
     Returns:
         `tf.data.Dataset`, or an iterator on other backends, of `(lightness, target)`:
@@ -47,8 +52,7 @@ def training_batches(source, size, batch_size, seed=0, start=0, degrade=0.0):
         true lightness and ab, in `kcolor.preprocessing.split`'s units.
     """
     paired = source.paired
-    # A crop is at least about half as high as its picture.
-    short_side = 2 * size
+    short_side = reading_size(size, crop)
 
     def order():
         epoch, position = divmod(start, pass_length(source))
@@ -61,24 +65,29 @@ def training_batches(source, size, batch_size, seed=0, start=0, degrade=0.0):
             epoch, position = epoch + 1, 0
 
     def load(index, drawn):
-        def crop(picture):
+        def cut(picture):
             # A generator of its own for each of a pair gives both the same crop.
             rng = np.random.default_rng((seed, _CROP, int(drawn)))
-            return random_crop(picture, size, rng)
+            return random_crop(picture, size, rng, *crop)
 
         rgb, gray = source.pair(int(index), short_side)
         if not paired:
-            rgb = crop(rgb)
+            rgb = cut(rgb)
             return rgb, rgb
         if gray.shape != rgb.shape:
             gray = cv2.resize(gray, rgb.shape[1::-1], interpolation=cv2.INTER_AREA)
-        return crop(rgb), crop(gray)
+        return cut(rgb), cut(gray)
 
     def degrade_batch(lightness, drawn):
         rng = np.random.default_rng((seed, _DEGRADE, int(drawn[0])))
         return degrade_lightness(lightness, rng, degrade)
 
     return _batches(order, load, size, batch_size, paired, degrade and degrade_batch)
+
+
+def reading_size(size, crop):
+    """Returns the short side at which pictures are read: no crop is then enlarged."""
+    return math.ceil(size / crop[0])
 
 
 def pass_length(source):
