@@ -399,17 +399,38 @@ def colorize(inputs, **options):
 
 @main.command()
 def models():
-    """List the networks that come with kcolor."""
+    """List the models of kcolor with their size, speed and figures."""
     from kcolor import presets
+    from kcolor.benchmark import align
 
-    names = presets.names()
-    if not names:
-        raise DataError("no preset is bundled with this installation")
-    for name in names:
-        size = presets.find(name).stat().st_size / 1e6
-        click.echo(f"{name}  ({size:.1f} MB)")
-        for key, value in presets.card(name).items():
-            if isinstance(value, str | int | float):
+    cards = presets.cards()
+    if not cards:
+        raise DataError("no preset comes with this installation")
+    columns = ("psnr", "ssim", "lpips", "ciede2000", "colorfulness")
+    lines = [["model", "bundled", "MB", "ms", *columns]]
+    for name, card in cards.items():
+        for row in card["figures"]["rows"]:
+            is_gray = row["model"] == "gray"
+            if is_gray and len(lines) > 1:
+                continue  # the same pictures for all
+            speed = "" if is_gray else f"{card['milliseconds']:.0f}"
+            size = "" if is_gray else f"{card['megabytes']:.1f}"
+            bundled = "" if is_gray else "yes" if card["bundled"] else "no"
+            label = "(left gray)" if is_gray else name
+            figures = [
+                f"{row[c]:.{3 if c in ('ssim', 'lpips') else 2}f}" for c in columns
+            ]
+            lines.append([label, bundled, size, speed, *figures])
+    click.echo(align(lines))
+    protocol = card["figures"]["protocol"]
+    click.echo(
+        f"\nms: a picture of 256x256 on one thread of {card['machine']['processor']}. "
+        f"Figures: means over {protocol['images']} test pictures at {protocol['size']}."
+    )
+    for name, card in cards.items():
+        click.echo(f"\n{name}")
+        for key, value in card.items():
+            if isinstance(value, str) and value != name:
                 click.echo(f"    {key}: {value}")
 
 

@@ -29,6 +29,7 @@ from kcolor.data.pipeline import (
 )
 from kcolor.data.sources import list_hash, open_sources, split_by_hash
 from kcolor.errors import DataError
+from kcolor.fused import fuse_batch_norm
 from kcolor.losses import ColorizationLoss
 from kcolor.metrics.lpips import build_lpips, find_weights
 from kcolor.metrics.psnr import psnr
@@ -485,8 +486,8 @@ def _check(arguments):
             )
     if not 0 < arguments["crop_min"] <= arguments["crop_max"] <= 1:
         raise ValueError(
-            "`crop_min` and `crop_max` must be 0 < crop_min <= crop_max <= 1. Received: "
-            f"{arguments['crop_min']} and {arguments['crop_max']}"
+            "`crop_min` and `crop_max` must be 0 < crop_min <= crop_max <= 1. "
+            f"Received: {arguments['crop_min']} and {arguments['crop_max']}"
         )
     if not 0 < arguments["val_fraction"] < 1:
         raise ValueError(
@@ -587,6 +588,8 @@ def _compile(trainer, network, loss, chosen, first, steps, epochs):
     )
     # XLA on a CPU is 1.5 to 20 times slower than TensorFlow's own kernels.
     on_cpu = keras.backend.backend() == "tensorflow" and not _gpu_capability()
+    if on_cpu:
+        fuse_batch_norm(trainer)
     jit_compile = False if on_cpu else "auto"
     if trainer is network:
         network.compile(

@@ -1,5 +1,6 @@
 """`kcolor colorize` and `kcolor models` as a person uses them."""
 
+import hashlib
 import io
 import os
 import subprocess
@@ -306,10 +307,15 @@ def test_models_lists_the_presets():
     from kcolor import presets
 
     result = CliRunner().invoke(main, ["models"])
-    if presets.names():
-        assert result.exit_code == 0
-        assert [
-            line.split()[0] for line in result.output.splitlines() if line[0] != " "
-        ]
-    else:
-        assert result.exit_code == 1 and "no preset" in result.output
+    assert result.exit_code == 0
+    rows = {line.split()[0]: line.split() for line in result.output.splitlines()[:9]}
+    for name, card in presets.cards().items():
+        bundled, megabytes, milliseconds, *figures = rows[name][1:]
+        assert (bundled == "yes") == (name in presets.names())
+        assert float(megabytes) > 0 and float(milliseconds) > 0
+        assert len(figures) == 5
+        if bundled == "yes":
+            content = presets.find(name).read_bytes()
+            assert hashlib.sha256(content).hexdigest() == card["sha256"]
+            assert float(megabytes) == pytest.approx(len(content) / 1e6, abs=0.06)
+    assert "mobile" in presets.names()

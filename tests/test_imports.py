@@ -16,6 +16,7 @@ ALLOWED = {
     "preprocessing": {"color"},
     "models": {"preprocessing"},
     "losses": {"color", "preprocessing"},
+    "fused": set(),
     "optimizers": set(),
     "sheets": set(),
     "metrics": {"color", "models"},

@@ -1,4 +1,7 @@
-"""The networks that come with the package: `NAME.tflite` and its card `NAME.json`."""
+"""The networks that come with the package: `NAME.tflite` and its card `NAME.json`.
+
+A card without its file is that of a model too large to bundle.
+"""
 
 import json
 from pathlib import Path
@@ -35,22 +38,20 @@ def find(name):
     return _FOLDER / f"{name}.tflite"
 
 
-def card(name):
-    """Reads the card that says how a preset was made and what it scores.
-
-    Args:
-        name: A preset's name.
+def cards():
+    """Reads the cards that say how presets were made and what they score.
 
     Returns:
-        Dict, empty if the preset has no card.
+        Dict of name to card (a dict), sorted by name; also of presets that are not
+        bundled.
 
     Raises:
-        DataError: If no preset has that name, or its card is not JSON.
+        DataError: If a card is not JSON.
     """
-    path = find(name).with_suffix(".json")
-    if not path.exists():
-        return {}
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path}: the card is not valid JSON: {error}") from error
+    found = {}
+    for path in sorted(_FOLDER.glob("*.json")):
+        try:
+            found[path.stem] = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DataError(f"{path}: the card is not valid JSON: {error}") from error
+    return found
