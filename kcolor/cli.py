@@ -580,6 +580,15 @@ def data_check(source, against, json_file):
 @click.option("--size", default=256, show_default=True, help="Side of the crops.")
 @click.option("--count", default=8, show_default=True, help="Pictures to draw.")
 @click.option(
+    "--crop-min",
+    default=0.5,
+    show_default=True,
+    help="Least side of a crop, as a share of the picture's shorter side.",
+)
+@click.option(
+    "--crop-max", default=1.0, show_default=True, help="Greatest side of a crop."
+)
+@click.option(
     "--degrade",
     default=0.0,
     show_default=True,

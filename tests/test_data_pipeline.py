@@ -135,6 +135,21 @@ def test_crop_shows_the_picture_and_not_its_surroundings():
         assert 40 <= span <= 120
 
 
+@pytest.mark.parametrize("shortest, longest", [(0.2, 0.3), (0.5, 1.0), (1.0, 1.0)])
+def test_crops_have_the_asked_scale(shortest, longest):
+    # Columns count up, so a crop's range of values is its width.
+    ramp = np.tile(np.arange(200, dtype=np.uint8)[None, :, None], (200, 1, 3))
+    rng = np.random.default_rng(0)
+    widths = [
+        np.ptp(random_crop(ramp, 64, rng, shortest, longest)[32, :, 0].astype(int))
+        for _ in range(100)
+    ]
+    stretch = np.sqrt(1.25)
+    assert min(widths) >= 200 * shortest / stretch * 0.95 - 3  # turned, a bit less
+    assert max(widths) <= min(200, 200 * longest * stretch) + 1
+    assert np.median(widths) == pytest.approx(100 * (shortest + longest), rel=0.15)
+
+
 def test_about_half_of_the_crops_are_mirrored():
     image = np.zeros((40, 40, 3), "uint8")
     image[:, :20] = 200

@@ -9,13 +9,15 @@ from kcolor.preprocessing import join
 from kcolor.sheets import contact_sheet
 
 
-def preview(data, size=256, count=8, degrade=0.0, seed=0):
+def preview(data, size=256, count=8, crop_min=0.5, crop_max=1.0, degrade=0.0, seed=0):
     """Draws the first pictures of a training run.
 
     Args:
         data: List of sources, see `open_sources`.
         size: Side of the training crops, in pixels, as `fit` has it.
         count: How many pictures to draw.
+        crop_min: Least side of a crop, as `fit` has it.
+        crop_max: Greatest side of a crop, as `fit` has it.
         degrade: Share of inputs made to look like old photographs, as `fit` has it.
         seed: Seed of order and augmentation, as `fit` has it.
 
@@ -27,7 +29,10 @@ def preview(data, size=256, count=8, degrade=0.0, seed=0):
     """
     source = open_sources(data)
     try:
-        batches = iter(training_batches(source, size, count, seed, degrade=degrade))
+        crop = crop_min, crop_max
+        batches = iter(
+            training_batches(source, size, count, seed, degrade=degrade, crop=crop)
+        )
         lightness, target = (np.asarray(part) for part in next(batches))
     except Exception as error:
         # tf.data hides which file it was behind an error of its own.
