@@ -430,7 +430,7 @@ def models():
     for name, card in cards.items():
         click.echo(f"\n{name}")
         for key, value in card.items():
-            if isinstance(value, str) and value != name:
+            if isinstance(value, str) and key != "name":
                 click.echo(f"    {key}: {value}")
 
 
