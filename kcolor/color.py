@@ -18,9 +18,9 @@ _RGB_TO_XYZ = np.array(
         [0.019334, 0.119193, 0.950227],
     ]
 )
-_RGB_TO_WHITE_XYZ = _RGB_TO_XYZ / _RGB_TO_XYZ.sum(axis=1, keepdims=True)
-_WHITE_XYZ_TO_RGB = np.linalg.inv(_RGB_TO_WHITE_XYZ)
-_DELTA = 6 / 29  # CIE 15:2004; exact, so both branches of f and its inverse meet.
+RGB_TO_WHITE_XYZ = _RGB_TO_XYZ / _RGB_TO_XYZ.sum(axis=1, keepdims=True)
+_WHITE_XYZ_TO_RGB = np.linalg.inv(RGB_TO_WHITE_XYZ)
+DELTA = 6 / 29  # CIE 15:2004; exact, so both branches of f and its inverse meet.
 
 
 def rgb_to_lab(rgb):
@@ -43,12 +43,12 @@ def rgb_to_lab(rgb):
         rgb / 12.92,
         _power((ops.maximum(rgb, 0.04045) + 0.055) / 1.055, 2.4),
     )
-    xyz = _mix(linear, _RGB_TO_WHITE_XYZ)
+    xyz = _mix(linear, RGB_TO_WHITE_XYZ)
     # maximum() keeps the unused branch's gradient finite where xyz is 0.
     f = ops.where(
-        xyz > _DELTA**3,
-        _power(ops.maximum(xyz, _DELTA**3), 1 / 3),
-        xyz / (3 * _DELTA**2) + 4 / 29,
+        xyz > DELTA**3,
+        _power(ops.maximum(xyz, DELTA**3), 1 / 3),
+        xyz / (3 * DELTA**2) + 4 / 29,
     )
     fx, fy, fz = ops.unstack(f, 3, axis=-1)
     return ops.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)], axis=-1)
@@ -79,7 +79,7 @@ def lab_to_rgb(lab, gamut="clip"):
     lightness, a, b = ops.unstack(ops.cast(lab, "float32"), 3, axis=-1)
     fy = (lightness + 16) / 116
     f = ops.stack([fy + a / 500, fy, fy - b / 200], axis=-1)
-    xyz = ops.where(f > _DELTA, f * f * f, 3 * _DELTA**2 * (f - 4 / 29))
+    xyz = ops.where(f > DELTA, f * f * f, 3 * DELTA**2 * (f - 4 / 29))
     linear = _mix(xyz, _WHITE_XYZ_TO_RGB)
     if gamut == "desaturate":
         linear = _desaturate(linear, ops.clip(xyz[..., 1:2], 0.0, 1.0))

@@ -44,7 +44,7 @@ class ColorizationLoss(keras.losses.Loss):
         Raises:
             ValueError: If `pixel` is unknown or `lpips` is missing.
         """
-        super().__init__(name=name, reduction=None, dtype="float32")
+        super().__init__(name=name, dtype="float32")
         if pixel not in PIXEL_LOSSES:
             raise ValueError(
                 f"`loss` must be one of {', '.join(PIXEL_LOSSES)}. Received: {pixel!r}"
@@ -63,12 +63,13 @@ class ColorizationLoss(keras.losses.Loss):
             y_pred: float `(B, H, W, 2)`, ab in [-1, 1].
 
         Returns:
-            Scalar float32.
+            float32 of shape `(1,)`: already a mean over the batch. Calling the loss
+            gives it as a scalar; on several devices as each one's share, as Keras does.
         """
         y_pred = ops.cast(y_pred, "float32")
         loss = self.pixel_loss(y_true, y_pred)
         if not self.perceptual and not self.colorfulness:
-            return loss
+            return ops.reshape(loss, (1,))
         count = max(1, round(y_true.shape[0] * self.perceptual_share))
         lightness, ab = y_true[:count, ..., :1], y_true[:count, ..., 1:]
         truth = recompose(lightness, ab)
@@ -79,7 +80,7 @@ class ColorizationLoss(keras.losses.Loss):
         if self.colorfulness:
             lack = opponent_colorfulness(truth) - opponent_colorfulness(picture)
             loss = loss + self.colorfulness * ops.mean(ops.relu(lack)) * 2.55
-        return loss
+        return ops.reshape(loss, (1,))
 
     def pixel_loss(self, y_true, y_pred):
         """Computes the pixel term alone; arguments and result as `call` has them."""

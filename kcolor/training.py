@@ -19,6 +19,7 @@ import keras
 import numpy as np
 
 from kcolor import models
+from kcolor.data.augment import opencv_in_one_thread
 from kcolor.data.caching import Cache
 from kcolor.data.cleaning import SkipBad, without_bad, without_gray
 from kcolor.data.pipeline import (
@@ -207,7 +208,7 @@ def fit(
     if cache != "none":
         short_side = reading_size(size, (crop_min, crop_max))
         train = Cache(train, short_side, run if cache == "disk" else None)
-    with _dtype_policy(policy), _all_devices():
+    with opencv_in_one_thread(), _dtype_policy(policy), _all_devices():
         network = _build(chosen)
         trainer = network
         if system == "pix2pix":
@@ -267,6 +268,7 @@ class _EpochEnd(keras.callbacks.Callback):
         self.run, self.network, self.loss = run, network, loss
         self.batch_size, self.patience = batch_size, patience
         self.batches = evaluation_batches(validation, size, batch_size)
+        self.predict = _predictor(network)
         spread = np.linspace(0, len(validation) - 1, _SAMPLES).round()
         self.shown = {int(index) for index in spread}
         # A compiled network would be saved with its optimizer and loss, four times as
@@ -312,7 +314,7 @@ class _EpochEnd(keras.callbacks.Callback):
     def _validate(self, epoch):
         loss, scores, gray_scores, rows = 0.0, [], [], []
         for lightness, target in self.batches:
-            ab = self.network.predict_on_batch(lightness)
+            ab = self.predict(lightness)
             loss += float(self.loss.pixel_loss(target, ab)) * len(ab)
             seen, truth, picture, gray = (
                 keras.ops.convert_to_numpy(join(light, color))
@@ -350,6 +352,17 @@ class _EpochEnd(keras.callbacks.Callback):
             "  ".join(f"{k} {v:.4g}" for k, v in numbers.items()),
         )
         self.events.write(row["epoch"], numbers)
+
+
+def _predictor(network):
+    """Returns a function from a NumPy batch to what the network answers."""
+    if keras.backend.backend() != "tensorflow":
+        return network.predict_on_batch
+    import tensorflow as tf
+
+    # Keras' own answers one replica's share only where there are several.
+    call = tf.function(lambda lightness: network(lightness, training=False))
+    return lambda lightness: call(tf.constant(lightness)).numpy()
 
 
 class _StopAtNaN(keras.callbacks.Callback):

@@ -46,7 +46,13 @@ def main():
     arguments = _arguments()
     if arguments.worker:
         config = json.loads(arguments.worker)
-        print(json.dumps(_WORK[config["work"]](config)), flush=True)
+        work = _WORK[config["work"]]
+        if "rival" not in config["work"]:
+            # As `fit` runs its pipeline.
+            import cv2
+
+            cv2.setNumThreads(1)
+        print(json.dumps(work(config)), flush=True)
         # At a normal exit tf.data's threads may wait forever for the interpreter.
         os._exit(0)
     with tempfile.TemporaryDirectory() as folder:
@@ -265,12 +271,10 @@ class _Stages:
 
 
 def _stages(config):
-    import tensorflow as tf
-
-    from kcolor.data import pipeline
     from kcolor.data.augment import degrade_lightness, random_crop
     from kcolor.data.decoding import decode
     from kcolor.data.sources import open_source
+    from kcolor.preprocessing import split_on_host
 
     size, batch_size = config["size"], config["batch_size"]
     source = open_source(config["data"])
@@ -283,9 +287,7 @@ def _stages(config):
     batches = [
         np.stack(crops[i : i + batch_size]) for i in range(0, len(crops), batch_size)
     ]
-    to_lab = tf.function(lambda rgb: pipeline._to_lab(rgb, rgb, False))
-    lab = run("Lab", lambda batch: to_lab(tf.constant(batch)), batches)
-    lightness = [batch.numpy() for batch, _ in lab]
+    lightness = [lab[..., :1] for lab in run("Lab", split_on_host, batches)]
     run("degrade all", lambda batch: degrade_lightness(batch, rng, 1.0), lightness)
     return run.ms
 

@@ -6,7 +6,15 @@ import pytest
 import tensorflow as tf
 from skimage.color import rgb2lab
 
-from kcolor.preprocessing import AB_MAX, AB_MIN, AB_SCALE, join, recompose, split
+from kcolor.preprocessing import (
+    AB_MAX,
+    AB_MIN,
+    AB_SCALE,
+    join,
+    recompose,
+    split,
+    split_on_host,
+)
 
 
 def random_rgb(*shape):
@@ -81,3 +89,14 @@ def test_graph_and_eager_agree():
 def test_split_refuses_anything_but_uint8_rgb(bad):
     with pytest.raises(ValueError, match="uint8 tensor of shape"):
         split(bad)
+
+
+def test_host_split_equals_split():
+    batch = random_rgb(3, 64, 300, 3)
+    batch[0] //= 16  # dark, where CIE's f is a line
+    batch[1, :4] = np.arange(300)[:, None] * 255 // 299  # grays
+    lightness, ab = split(batch)
+    expected = np.concatenate([np.asarray(lightness), np.asarray(ab)], axis=-1)
+    result = split_on_host(batch)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, expected, atol=2e-6)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from kcolor.data.augment import opencv_in_one_thread
 from kcolor.errors import DataError
 
 _SHORT_SIDE = 256  # The default `--size`: a smaller picture is enlarged to fill it.
@@ -178,20 +179,15 @@ def _read(source, workers, progress, done, total):
         if progress:
             progress(done + len(pictures) + len(unreadable), total)
 
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # or every worker would start as many of its own
-    try:
-        with ThreadPoolExecutor(workers) as pool:
-            pending = deque()
-            for index in range(len(source)):
-                pending.append(pool.submit(_inspect, source, index))
-                # Bounded, so that an early end is quick.
-                if len(pending) > 2 * workers:
-                    collect(pending.popleft())
-            while pending:
+    with opencv_in_one_thread(), ThreadPoolExecutor(workers) as pool:
+        pending = deque()
+        for index in range(len(source)):
+            pending.append(pool.submit(_inspect, source, index))
+            # Bounded, so that an early end is quick.
+            if len(pending) > 2 * workers:
                 collect(pending.popleft())
-    finally:
-        cv2.setNumThreads(threads)
+        while pending:
+            collect(pending.popleft())
     return pictures, unreadable
 
 

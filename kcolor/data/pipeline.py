@@ -8,7 +8,6 @@ On the TensorFlow backend batches come from tf.data; on the others from a pool o
 threads. Both run the same functions in the same order and give the same batches.
 """
 
-import functools
 import itertools
 import math
 from collections import deque
@@ -19,7 +18,7 @@ import keras
 import numpy as np
 
 from kcolor.data.augment import degrade_lightness, random_crop, resize_square
-from kcolor.preprocessing import split
+from kcolor.preprocessing import split, split_on_host
 
 _THREADS = 4
 # Streams of random draws that must not repeat each other.
@@ -64,25 +63,38 @@ def training_batches(
                 drawn += 1
             epoch, position = epoch + 1, 0
 
+    def orders():
+        pictures = order()
+        while True:
+            yield np.array(list(itertools.islice(pictures, batch_size)))
+
     def load(index, drawn):
         def cut(picture):
             # A generator of its own for each of a pair gives both the same crop.
-            rng = np.random.default_rng((seed, _CROP, int(drawn)))
+            rng = np.random.default_rng((seed, _CROP, drawn))
             return random_crop(picture, size, rng, *crop)
 
-        rgb, gray = source.pair(int(index), short_side)
+        rgb, gray = source.pair(index, short_side)
         if not paired:
-            rgb = cut(rgb)
-            return rgb, rgb
+            return cut(rgb), None
         if gray.shape != rgb.shape:
             gray = cv2.resize(gray, rgb.shape[1::-1], interpolation=cv2.INTER_AREA)
         return cut(rgb), cut(gray)
 
-    def degrade_batch(lightness, drawn):
-        rng = np.random.default_rng((seed, _DEGRADE, int(drawn[0])))
-        return degrade_lightness(lightness, rng, degrade)
+    def make_batch(numbers):
+        pairs = [load(index, drawn) for index, drawn in numbers.tolist()]
+        target = split_on_host(np.stack([rgb for rgb, _ in pairs]))
+        lightness = target[..., :1]
+        if paired:
+            lightness = split_on_host(np.stack([gray for _, gray in pairs]))[..., :1]
+        if degrade:
+            rng = np.random.default_rng((seed, _DEGRADE, int(numbers[0, 1])))
+            lightness = degrade_lightness(lightness, rng, degrade)
+        return np.ascontiguousarray(lightness), target
 
-    return _batches(order, load, size, batch_size, paired, degrade and degrade_batch)
+    if keras.backend.backend() == "tensorflow":
+        return _tensorflow_batches(orders, make_batch, (batch_size, size, size))
+    return _host_batches(orders, make_batch)
 
 
 def reading_size(size, crop):
@@ -138,74 +150,32 @@ def _one_pass(weights, rng):
     return rng.permutation(drawn if len(drawn) else order[:1])
 
 
-def _batches(order, load, size, batch_size, paired, degrade):
-    if keras.backend.backend() == "tensorflow":
-        return _tensorflow_batches(order, load, size, batch_size, paired, degrade)
-    return _host_batches(order, load, batch_size, paired, degrade)
-
-
-@functools.cache
-def _compiled_to_lab():
-    """Returns `_to_lab` as one compiled loop, 4 times as fast as its dozens of ops."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return tf.function(_to_lab, jit_compile=True)
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.jit(_to_lab, static_argnums=2)
-    return _to_lab
-
-
 def _to_lab(rgb, gray, paired):
     lightness, ab = split(rgb)
     target = keras.ops.concatenate([lightness, ab], axis=-1)
     return split(gray)[0] if paired else lightness, target
 
 
-def _tensorflow_batches(order, load, size, batch_size, paired, degrade):
+def _tensorflow_batches(orders, make_batch, shape):
     import tensorflow as tf
 
-    def load_tensor(index, drawn):
-        rgb, gray = tf.numpy_function(load, [index, drawn], [tf.uint8, tf.uint8])
-        rgb.set_shape((size, size, 3))
-        gray.set_shape((size, size, 3))
-        return rgb, gray, drawn
+    # A batch is one element from the start: an element a picture would cost tf.data as
+    # much as cropping it.
+    def make_tensors(numbers):
+        batch = tf.numpy_function(make_batch, [numbers], [tf.float32, tf.float32])
+        for part, channels in zip(batch, (1, 3), strict=True):
+            part.set_shape((*shape, channels))
+        return tuple(batch)
 
-    to_lab = _compiled_to_lab()
-
-    def finish(rgb, gray, drawn):
-        lightness, target = to_lab(rgb, gray, paired)
-        if degrade:
-            shape = lightness.shape
-            lightness = tf.numpy_function(degrade, [lightness, drawn], tf.float32)
-            lightness.set_shape(shape)
-        return lightness, target
-
-    signature = (tf.TensorSpec((), tf.int64), tf.TensorSpec((), tf.int64))
-    dataset = tf.data.Dataset.from_generator(order, output_signature=signature)
-    dataset = dataset.map(load_tensor, num_parallel_calls=tf.data.AUTOTUNE)
-    dataset = dataset.batch(batch_size, drop_remainder=True)
-    dataset = dataset.map(finish, num_parallel_calls=2)
+    numbers = tf.TensorSpec((shape[0], 2), tf.int64)
+    dataset = tf.data.Dataset.from_generator(orders, output_signature=numbers)
+    dataset = dataset.map(make_tensors, num_parallel_calls=tf.data.AUTOTUNE)
     return dataset.prefetch(4)
 
 
-def _host_batches(order, load, batch_size, paired, degrade):
-    to_lab = _compiled_to_lab()
+def _host_batches(orders, make_batch):
     with ThreadPoolExecutor(_THREADS) as pool:
-
-        def load_one(item):
-            return *load(*item), item[1]
-
-        pictures = _ahead(pool, load_one, order(), 3 * batch_size)
-        while True:
-            chunk = itertools.islice(pictures, batch_size)
-            rgb, gray, drawn = (np.stack(part) for part in zip(*chunk, strict=True))
-            lightness, target = to_lab(rgb, gray, paired)
-            if degrade:
-                lightness = degrade(np.asarray(lightness), drawn)
-            yield lightness, target
+        yield from _ahead(pool, make_batch, orders(), 2 * _THREADS)
 
 
 def _ahead(pool, function, items, count):

@@ -228,9 +228,11 @@ class Pix2Pix(keras.Model):
 
         lightness, target = data[:2]
         real = target[..., 1:]
+        # Gradients of several devices are added up; a Keras loss is scaled for that.
+        devices = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
             fake = self.generator(lightness, training=True)
-            pixel = self.pixel_loss(target, fake)
+            pixel = self.pixel_loss(target, fake) * devices
             adversarial = ops.zeros(())
             if self.adversarial:
                 logits = self.discriminator(
@@ -238,7 +240,7 @@ class Pix2Pix(keras.Model):
                 )
                 adversarial = self.generator_adversarial_loss(logits)
             loss = self.lambda_l1 * pixel + adversarial
-            scaled = self.optimizer.scale_loss(loss)
+            scaled = self.optimizer.scale_loss(loss / devices)
         variables = self.generator.trainable_variables
         gradients = tape.gradient(scaled, [v.value for v in variables])
         self.optimizer.apply(gradients, variables)
@@ -246,7 +248,9 @@ class Pix2Pix(keras.Model):
         if self.adversarial:
             with tf.GradientTape() as tape:
                 discriminator_loss = self._judge(target, real, fake)
-                scaled = self.discriminator_optimizer.scale_loss(discriminator_loss)
+                scaled = self.discriminator_optimizer.scale_loss(
+                    discriminator_loss / devices
+                )
             variables = self.discriminator.trainable_variables
             gradients = tape.gradient(scaled, [v.value for v in variables])
             self.discriminator_optimizer.apply(gradients, variables)
