@@ -61,15 +61,17 @@ def split_on_host(batch):
     """Does what `split` does, in OpenCV: 9 times as fast as TensorFlow on a CPU.
 
     Args:
-        batch: uint8 array of shape `(B, H, W, 3)`, gamma-encoded sRGB.
+        batch: uint8 array of shape `(B, H, W, 3)`, gamma-encoded sRGB, or a list of
+            such pictures.
 
     Returns:
         float32 array of shape `(B, H, W, 3)`: lightness and ab as `split` gives them,
         to 2e-6.
     """
-    result = np.empty(batch.shape, np.float32)
+    shape = batch[0].shape
+    result = np.empty((len(batch), *shape), np.float32)
     # Fresh memory costs more than the arithmetic, so all pictures share three arrays.
-    linear, f, dark = (np.empty(batch.shape[1:], np.float32) for _ in range(3))
+    linear, f, dark = (np.empty(shape, np.float32) for _ in range(3))
     corner = np.float32(DELTA**3)
     for picture, out in zip(batch, result, strict=True):
         cv2.LUT(picture, _LINEAR, linear)

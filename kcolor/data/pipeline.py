@@ -83,10 +83,10 @@ def training_batches(
 
     def make_batch(numbers):
         pairs = [load(index, drawn) for index, drawn in numbers.tolist()]
-        target = split_on_host(np.stack([rgb for rgb, _ in pairs]))
+        target = split_on_host([rgb for rgb, _ in pairs])
         lightness = target[..., :1]
         if paired:
-            lightness = split_on_host(np.stack([gray for _, gray in pairs]))[..., :1]
+            lightness = split_on_host([gray for _, gray in pairs])[..., :1]
         if degrade:
             rng = np.random.default_rng((seed, _DEGRADE, int(numbers[0, 1])))
             lightness = degrade_lightness(lightness, rng, degrade)
