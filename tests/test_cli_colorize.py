@@ -308,7 +308,8 @@ def test_models_lists_the_presets():
 
     result = CliRunner().invoke(main, ["models"])
     assert result.exit_code == 0
-    rows = {line.split()[0]: line.split() for line in result.output.splitlines()[:9]}
+    table = result.output.split("\n\n")[0].splitlines()
+    rows = {line.split()[0]: line.split() for line in table}
     for name, card in presets.cards().items():
         bundled, megabytes, milliseconds, *figures = rows[name][1:]
         assert (bundled == "yes") == (name in presets.names())

@@ -70,7 +70,7 @@ class Reshuffled:
     """A source that gives its pictures in another order at each pass."""
 
     def __init__(self, source):
-        self.path, self.names = source.path, source.names
+        self.path, self.names, self.paired = source.path, source.names, False
         self._source, self._generator = source, np.random.default_rng(0)
 
     def __len__(self):
