@@ -65,6 +65,33 @@ def _one_line(error):
     return " ".join(str(error).split())
 
 
+def _augmentation_options(command):
+    """Adds the options of augmentation, which `fit` and `data preview` share."""
+    options = (
+        click.option(
+            "--crop-min",
+            default=0.5,
+            show_default=True,
+            help="Least side of a crop, as a share of the picture's shorter side.",
+        ),
+        click.option(
+            "--crop-max",
+            default=1.0,
+            show_default=True,
+            help="Greatest side of a crop.",
+        ),
+        click.option(
+            "--degrade",
+            default=0.0,
+            show_default=True,
+            help="Share of inputs made to look like old photographs.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @click.group(
     cls=_Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -200,21 +227,7 @@ def main():
     show_default=True,
     help="Encoder levels (P1, P2, ...) that never move.",
 )
-@click.option(
-    "--crop-min",
-    default=0.5,
-    show_default=True,
-    help="Least side of a crop, as a share of the picture's shorter side.",
-)
-@click.option(
-    "--crop-max", default=1.0, show_default=True, help="Greatest side of a crop."
-)
-@click.option(
-    "--degrade",
-    default=0.0,
-    show_default=True,
-    help="Share of inputs made to look like old photographs.",
-)
+@_augmentation_options
 @click.option(
     "--min-colorfulness",
     default=0.0,
@@ -406,21 +419,18 @@ def models():
     cards = presets.cards()
     if not cards:
         raise DataError("no preset comes with this installation")
-    columns = ("psnr", "ssim", "lpips", "ciede2000", "colorfulness")
-    lines = [["model", "bundled", "MB", "ms", *columns]]
+    digits = {"psnr": 2, "ssim": 3, "lpips": 3, "ciede2000": 2, "colorfulness": 2}
+    lines = [["model", "bundled", "MB", "ms", *digits]]
     for name, card in cards.items():
-        for row in card["figures"]["rows"]:
-            is_gray = row["model"] == "gray"
-            if is_gray and len(lines) > 1:
-                continue  # the same pictures for all
-            speed = "" if is_gray else f"{card['milliseconds']:.0f}"
-            size = "" if is_gray else f"{card['megabytes']:.1f}"
-            bundled = "" if is_gray else "yes" if card["bundled"] else "no"
-            label = "(left gray)" if is_gray else name
-            figures = [
-                f"{row[c]:.{3 if c in ('ssim', 'lpips') else 2}f}" for c in columns
-            ]
-            lines.append([label, bundled, size, speed, *figures])
+        gray, own = (
+            [f"{row[metric]:.{count}f}" for metric, count in digits.items()]
+            for row in card["figures"]["rows"]
+        )
+        if len(lines) == 1:  # All cards are of the same pictures.
+            lines.append(["(left gray)", "", "", "", *gray])
+        bundled = "yes" if card["bundled"] else "no"
+        size, speed = f"{card['megabytes']:.1f}", f"{card['milliseconds']:.0f}"
+        lines.append([name, bundled, size, speed, *own])
     click.echo(align(lines))
     protocol = card["figures"]["protocol"]
     click.echo(
@@ -579,21 +589,7 @@ def data_check(source, against, json_file):
 )
 @click.option("--size", default=256, show_default=True, help="Side of the crops.")
 @click.option("--count", default=8, show_default=True, help="Pictures to draw.")
-@click.option(
-    "--crop-min",
-    default=0.5,
-    show_default=True,
-    help="Least side of a crop, as a share of the picture's shorter side.",
-)
-@click.option(
-    "--crop-max", default=1.0, show_default=True, help="Greatest side of a crop."
-)
-@click.option(
-    "--degrade",
-    default=0.0,
-    show_default=True,
-    help="Share of inputs made to look like old photographs.",
-)
+@_augmentation_options
 @click.option("--seed", default=0, show_default=True)
 def data_preview(sources, output, **options):
     """Draw the first pictures that `kcolor fit` would train on: input and target."""

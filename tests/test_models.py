@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from encoders import CHANNELS
 
 from kcolor.errors import DataError
 from kcolor.models import (
@@ -38,17 +39,6 @@ PARAMETERS = {
     "resnet101v2": 42_626_560,
     "resnet152v2": 58_331_648,
     "mobilenet_v2": 1_843_264,
-}
-CHANNELS = {
-    "resnet18": (64, 64, 128, 256, 512),
-    "resnet34": (64, 64, 128, 256, 512),
-    "resnet50": (64, 256, 512, 1024, 2048),
-    "resnet101": (64, 256, 512, 1024, 2048),
-    "resnet152": (64, 256, 512, 1024, 2048),
-    "resnet50v2": (64, 64, 128, 256, 2048),
-    "resnet101v2": (64, 64, 128, 256, 2048),
-    "resnet152v2": (64, 64, 128, 256, 2048),
-    "mobilenet_v2": (16, 24, 32, 96, 320),
 }
 
 

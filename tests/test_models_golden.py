@@ -5,6 +5,7 @@ import inspect
 import keras
 import numpy as np
 import pytest
+from encoders import CHANNELS
 
 from kcolor import training
 from kcolor.losses import ColorizationLoss
@@ -68,18 +69,6 @@ CLASSIFIERS = {
     "resnet101v2": 44_675_560,
     "resnet152v2": 60_380_648,
     "mobilenet_v2": 3_538_984,
-}
-# Channels of P1..P5.
-CHANNELS = {
-    "resnet18": (64, 64, 128, 256, 512),
-    "resnet34": (64, 64, 128, 256, 512),
-    "resnet50": (64, 256, 512, 1024, 2048),
-    "resnet101": (64, 256, 512, 1024, 2048),
-    "resnet152": (64, 256, 512, 1024, 2048),
-    "resnet50v2": (64, 64, 128, 256, 2048),
-    "resnet101v2": (64, 64, 128, 256, 2048),
-    "resnet152v2": (64, 64, 128, 256, 2048),
-    "mobilenet_v2": (16, 24, 32, 96, 320),
 }
 
 
