@@ -147,6 +147,17 @@ def main():
 )
 @click.option("--lpips-weights", metavar="FILE", help="Parameters of LPIPS.")
 @click.option(
+    "--teacher",
+    metavar="MODEL",
+    help="Run or .keras file whose answers are a second target (distillation).",
+)
+@click.option(
+    "--teacher-weight",
+    default=0.5,
+    show_default=True,
+    help="Share of the pixel loss that looks at the teacher.",
+)
+@click.option(
     "--discriminator",
     type=click.Choice(["patch", "classifier"]),
     default="patch",

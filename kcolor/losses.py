@@ -26,6 +26,8 @@ class ColorizationLoss(keras.losses.Loss):
         colorfulness=0.0,
         lpips=None,
         perceptual_share=0.5,
+        teacher=None,
+        teacher_weight=0.5,
         name="colorization_loss",
     ):
         """Sets the terms up.
@@ -39,10 +41,17 @@ class ColorizationLoss(keras.losses.Loss):
                 picture; needed where `perceptual` > 0.
             perceptual_share: Share of each batch, in (0, 1], that the perceptual term
                 looks at; half costs half and trains as well.
+            teacher: Trained model from lightness to ab, for distillation: its answer
+                is a second target of the pixel term. It tells the share of color that
+                can be told from lightness, without the chance of each single truth.
+            teacher_weight: Share of the pixel term that looks at the teacher, [0, 1].
             name: Name of the loss.
 
         Raises:
             ValueError: If `pixel` is unknown or `lpips` is missing.
+
+        Source: Hinton et al., Distilling the Knowledge in a Neural Network, 2015, with
+        the weighted sum of both targets; on a regression instead of classes.
         """
         super().__init__(name=name, dtype="float32")
         if pixel not in PIXEL_LOSSES:
@@ -54,6 +63,7 @@ class ColorizationLoss(keras.losses.Loss):
         self.pixel, self.perceptual, self.lpips = pixel, perceptual, lpips
         self.colorfulness = colorfulness
         self.perceptual_share = perceptual_share
+        self.teacher, self.teacher_weight = teacher, teacher_weight
 
     def call(self, y_true, y_pred):
         """Compares one batch.
@@ -68,6 +78,11 @@ class ColorizationLoss(keras.losses.Loss):
         """
         y_pred = ops.cast(y_pred, "float32")
         loss = self.pixel_loss(y_true, y_pred)
+        if self.teacher is not None:
+            taught = ops.stop_gradient(self.teacher(y_true[..., :1], training=False))
+            taught = ops.concatenate([y_true[..., :1], taught], axis=-1)
+            loss = (1 - self.teacher_weight) * loss
+            loss = loss + self.teacher_weight * self.pixel_loss(taught, y_pred)
         if not self.perceptual and not self.colorfulness:
             return ops.reshape(loss, (1,))
         count = max(1, round(y_true.shape[0] * self.perceptual_share))
@@ -96,7 +111,7 @@ class ColorizationLoss(keras.losses.Loss):
         )
 
     def get_config(self):
-        """Returns what `from_config` needs; a network of LPIPS cannot be in it."""
+        """Returns what `from_config` needs; LPIPS and the teacher cannot be in it."""
         return {
             "pixel": self.pixel,
             "perceptual": self.perceptual,

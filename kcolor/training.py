@@ -85,6 +85,8 @@ def fit(
     perceptual=0.0,
     colorfulness=0.0,
     lpips_weights=None,
+    teacher=None,
+    teacher_weight=0.5,
     discriminator="patch",
     lambda_l1=100.0,
     gan_loss="bce",
@@ -134,6 +136,9 @@ def fit(
         colorfulness: Weight of a term that asks for the truth's colorfulness.
         lpips_weights: File with LPIPS' parameters; None looks at the variable
             `KCOLOR_LPIPS_WEIGHTS`.
+        teacher: Run folder or `.keras` file of a trained network whose answers are a
+            second target of the pixel loss (distillation); None for none.
+        teacher_weight: Share of the pixel loss that looks at them, 0 to 1.
         discriminator: Of pix2pix: `"patch"` (70x70 PatchGAN) or `"classifier"`.
         lambda_l1: Of pix2pix: weight of the pixel loss beside the adversarial term.
         gan_loss: Of pix2pix: `"bce"` or `"hinge"`.
@@ -214,7 +219,12 @@ def fit(
         if system == "pix2pix":
             trainer = models.Pix2Pix(network, models.build_discriminator(discriminator))
         pixel_loss = ColorizationLoss(
-            chosen["loss"], perceptual, colorfulness, _lpips(arguments)
+            chosen["loss"],
+            perceptual,
+            colorfulness,
+            _lpips(arguments),
+            teacher=None if teacher is None else load_model(teacher),
+            teacher_weight=teacher_weight,
         )
         epoch_end = _EpochEnd(
             run, network, pixel_loss, validation, size, batch_size, patience
@@ -501,6 +511,11 @@ def _check(arguments):
         raise ValueError(
             "`crop_min` and `crop_max` must be 0 < crop_min <= crop_max <= 1. "
             f"Received: {arguments['crop_min']} and {arguments['crop_max']}"
+        )
+    if not 0 <= arguments["teacher_weight"] <= 1:
+        raise ValueError(
+            "`teacher_weight` must lie in [0, 1]. "
+            f"Received: {arguments['teacher_weight']}"
         )
     if not 0 < arguments["val_fraction"] < 1:
         raise ValueError(

@@ -48,6 +48,24 @@ def test_perceptual_term_compares_recomposed_pictures_of_half_the_batch():
     np.testing.assert_allclose(loss(y_true, y_pred), expected, rtol=1e-5)
 
 
+def test_teacher_is_a_second_target_of_the_pixel_term():
+    y_true, y_pred = random_batch()
+    lightness = keras.Input((None, None, 1))
+    answer = keras.ops.concatenate([lightness * 0.5, lightness * -0.25], axis=-1)
+    teacher = keras.Model(lightness, answer)
+    loss = ColorizationLoss("l1", teacher=teacher, teacher_weight=0.75)
+    taught = y_true[..., :1] * np.array([0.5, -0.25])
+    expected = 0.25 * np.abs(y_true[..., 1:] - y_pred).mean()
+    expected += 0.75 * np.abs(taught - y_pred).mean()
+    np.testing.assert_allclose(loss(y_true, y_pred), expected, rtol=1e-5)
+    # What is validated is the truth alone.
+    np.testing.assert_allclose(
+        loss.pixel_loss(y_true, y_pred),
+        np.abs(y_true[..., 1:] - y_pred).mean(),
+        rtol=1e-5,
+    )
+
+
 def test_unknown_loss_is_named():
     with pytest.raises(ValueError, match="Received: 'l3'"):
         ColorizationLoss("l3")

@@ -131,6 +131,7 @@ def test_a_run_is_never_overwritten(finished):
         ({"precision": "half"}, "Received: 'half'"),
         ({"freeze_epochs": 40}, "`freeze_epochs` must be"),
         ({"perceptual": 0.5}, "LPIPS"),
+        ({"teacher_weight": 1.5}, r"`teacher_weight` must lie in \[0, 1\]"),
     ],
 )
 def test_wrong_arguments_are_named(wrong, message, tmp_path, monkeypatch):
@@ -174,6 +175,15 @@ def test_frozen_layers_stay_bit_equal_while_the_decoder_moves(tmp_path):
         if one.path in encoder:
             np.testing.assert_array_equal(one, two)
     assert np.any(after.get_layer("ab").kernel)
+
+
+def test_a_gray_teacher_alone_teaches_gray(tmp_path):
+    gray = tmp_path / "gray.keras"
+    build_tiny(None, None).save(gray)  # its head starts at zero
+    arguments = {**SMALL, "teacher": gray, "teacher_weight": 1.0}
+    history = training.fit("mobile", tmp_path / "run", epochs=1, **arguments)
+    assert history[-1]["loss"] == 0
+    assert history[-1]["val_loss"] > 0
 
 
 @pytest.mark.parametrize("system", ["mobile", "pix2pix"])
