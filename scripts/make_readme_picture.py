@@ -1,0 +1,53 @@
+#!/usr/bin/env python
+"""Draws docs/examples.jpg of scikit-image's own photographs, with the bundled model.
+
+    scripts/make_readme_picture.py [MODEL]
+
+Astronaut (NASA) and rocket (SpaceX) are in the public domain, chelsea (Stefan van der
+Walt) and coffee (Rachel Michetti) are CC0, as scikit-image's own docstrings say.
+"""
+
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import skimage
+
+from kcolor import Colorizer
+from kcolor.sheets import contact_sheet
+
+SIDE = 224
+NAMES = ("chelsea.png", "astronaut.png", "coffee.png", "rocket.jpg")
+
+
+def main():
+    colorizer = Colorizer(sys.argv[1] if len(sys.argv) > 1 else "mobile")
+    folder = Path(skimage.__file__).parent / "data"
+    rows = []
+    for name in NAMES:
+        truth = cv2.imread(str(folder / name))[..., ::-1]
+        shorter = min(truth.shape[:2])
+        top, left = ((side - shorter) // 2 for side in truth.shape[:2])
+        truth = truth[top : top + shorter, left : left + shorter]
+        truth = cv2.resize(truth, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        gray = np.repeat(colorizer(truth, saturation=0)[..., :1], 3, axis=-1)
+        rows.append((gray, colorizer(truth), truth))
+    columns = zip(*rows, strict=True)
+    sheet = contact_sheet(
+        dict(zip(("black and white", "kcolor", "truth"), columns, strict=True))
+    )
+    # Two photographs beside each other: a README is wide, not tall.
+    half = (sheet.shape[0] - 20) // 2
+    label, body = sheet[:20], sheet[20:]
+    sheet = np.concatenate(
+        [np.concatenate([label, part]) for part in (body[:half], body[half:])], axis=1
+    )
+    path = Path(__file__).resolve().parents[1] / "docs" / "examples.jpg"
+    path.parent.mkdir(exist_ok=True)
+    cv2.imwrite(str(path), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+    print(path, sheet.shape[1::-1], path.stat().st_size)
+
+
+if __name__ == "__main__":
+    main()
