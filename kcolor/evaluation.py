@@ -20,6 +20,7 @@ import cv2
 import keras
 import numpy as np
 
+from kcolor.allocator import keep_freed_memory
 from kcolor.data.augment import resize_square
 from kcolor.data.sources import list_hash, open_source
 from kcolor.errors import DataError
@@ -186,6 +187,7 @@ def measure(
             weights are not found, or a gray picture and its color partner differ.
     """
     start = time.monotonic()
+    keep_freed_memory()
     source = open_source(data) if _is_path(data) else data
     metrics, networks, missing = _choose_metrics(metrics, lpips_weights)
     _check_sizes(size, limit, batch_size, metrics, self_check)

@@ -19,6 +19,7 @@ import keras
 import numpy as np
 
 from kcolor import models
+from kcolor.allocator import keep_freed_memory
 from kcolor.data.augment import opencv_in_one_thread
 from kcolor.data.caching import Cache
 from kcolor.data.cleaning import SkipBad, without_bad, without_gray
@@ -196,6 +197,7 @@ def fit(
     done = _prepare_run(run, arguments, train, validation)
     chosen = _with_defaults(arguments)
 
+    keep_freed_memory()
     keras.utils.set_random_seed(seed)
     policy = _policy(precision)
     steps = steps_per_epoch or max(1, pass_length(train) // batch_size)
