@@ -149,7 +149,8 @@ def main():
 @click.option(
     "--teacher",
     metavar="MODEL",
-    help="Run or .keras file whose answers are a second target (distillation).",
+    help="Run, .keras file or bundled preset (mobile) whose answers are a second "
+    "target (distillation).",
 )
 @click.option(
     "--teacher-weight",
@@ -270,7 +271,11 @@ def main():
     show_default=True,
     help="Where decoded pictures are kept.",
 )
-@click.option("--init-from", metavar="MODEL", help="Run or .keras file to start from.")
+@click.option(
+    "--init-from",
+    metavar="MODEL",
+    help="Run, .keras file or bundled preset (mobile) to start from.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in the run folder.")
 @click.option("--seed", default=0, show_default=True)
 @click.pass_context

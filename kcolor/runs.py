@@ -114,7 +114,8 @@ def load_model(model):
     """Loads a Keras network.
 
     Args:
-        model: Path of a run folder or a `.keras` file.
+        model: Path of a run folder or a `.keras` file, or the name of a bundled float
+            preset.
 
     Returns:
         `keras.Model` from lightness to ab, not compiled.
@@ -124,16 +125,20 @@ def load_model(model):
     """
     import keras
 
-    # Registers the classes that a saved model may name.
-    import kcolor.models  # noqa: F401
+    # Importing models also registers the classes that a saved file may name.
+    from kcolor.models.restore import restore_mobile
 
     path = Path(model)
+    if not path.exists() and str(model) in presets.names():
+        return restore_mobile(presets.find(str(model)))
     if path.is_dir() and (path / "config.json").exists():
         path = path / "model.keras"
         if not path.exists():
             raise DataError(f"{model}: has no model.keras yet; no epoch is finished")
     if path.suffix != ".keras":
-        raise DataError(f"{model}: must be a run folder or a .keras file")
+        raise DataError(
+            f"{model}: must be a run folder, a .keras file or a bundled preset"
+        )
     if not path.exists():
         raise DataError(f"{path}: no such file")
     try:

@@ -137,7 +137,7 @@ def fit(
         colorfulness: Weight of a term that asks for the truth's colorfulness.
         lpips_weights: File with LPIPS' parameters; None looks at the variable
             `KCOLOR_LPIPS_WEIGHTS`.
-        teacher: Run folder or `.keras` file of a trained network whose answers are a
+        teacher: Run folder, `.keras` file or bundled float preset whose answers are a
             second target of the pixel loss (distillation); None for none.
         teacher_weight: Share of the pixel loss that looks at them, 0 to 1.
         discriminator: Of pix2pix: `"patch"` (70x70 PatchGAN) or `"classifier"`.
@@ -176,7 +176,8 @@ def fit(
             GPU has it) or a Keras dtype policy.
         cache: Where decoded pictures are kept: `"none"`, `"memory"`, or `"disk"`: a
             file in the run folder that is gone when the run ends.
-        init_from: Run folder or `.keras` file to start from (fine-tuning).
+        init_from: Run folder, `.keras` file or bundled float preset to start from
+            (fine-tuning).
         resume: Go on with the run in `run`.
         seed: Seed of initial values, order and augmentation.
 

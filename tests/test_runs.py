@@ -58,7 +58,7 @@ def test_damaged_and_missing_configs_are_named(tmp_path):
         ("damaged.keras", "not a readable Keras model"),
         ("damaged.tflite", "not a readable .tflite"),
         ("unfinished", "no epoch is finished"),
-        (".", "must be a run folder or a .keras file"),
+        (".", "must be a run folder, a .keras file or a bundled preset"),
     ],
 )
 def test_what_is_no_model_is_named(name, message, tmp_path):

@@ -93,7 +93,7 @@ def fold_batch_norm(model, tensors):
     """Rebuilds a model without the BatchNorm layers that a file has folded away.
 
     Args:
-        model: Functional `keras.Model`.
+        model: Functional `keras.Model`; models inside it are folded as well.
         tensors: Dict as `to_keras_names` returns.
 
     Returns:
@@ -112,6 +112,8 @@ def fold_batch_norm(model, tensors):
     convolutions = set(folded.values())
 
     def rebuild(layer):
+        if isinstance(layer, keras.Model):
+            return fold_batch_norm(layer, tensors)
         config = layer.get_config()
         if layer.name in convolutions:
             config["use_bias"] = True
