@@ -195,8 +195,9 @@ def fit(
     run = Path(run)
     _check(arguments)
     train, validation = _open_data(arguments)
-    done = _prepare_run(run, arguments, train, validation)
     chosen = _with_defaults(arguments)
+    if not resume:
+        _refuse_old(run)
 
     keep_freed_memory()
     keras.utils.set_random_seed(seed)
@@ -211,11 +212,6 @@ def fit(
         policy,
         keras.backend.backend(),
     )
-    validation = without_bad(validation, run / "bad_files.txt")
-    train = SkipBad(train, run / "bad_files.txt")
-    if cache != "none":
-        short_side = reading_size(size, (crop_min, crop_max))
-        train = Cache(train, short_side, run if cache == "disk" else None)
     with opencv_in_one_thread(), _dtype_policy(policy), _all_devices():
         network = _build(chosen)
         trainer = network
@@ -229,6 +225,13 @@ def fit(
             teacher=None if teacher is None else load_model(teacher),
             teacher_weight=teacher_weight,
         )
+        # Only now: what fails above leaves no half-made run behind.
+        done = _prepare_run(run, arguments, train, validation)
+        validation = without_bad(validation, run / "bad_files.txt")
+        train = SkipBad(train, run / "bad_files.txt")
+        if cache != "none":
+            short_side = reading_size(size, (crop_min, crop_max))
+            train = Cache(train, short_side, run if cache == "disk" else None)
         epoch_end = _EpochEnd(
             run, network, pixel_loss, validation, size, batch_size, patience
         )
@@ -540,15 +543,18 @@ def _open_data(arguments):
     return train, validation
 
 
+def _refuse_old(run):
+    if (run / "config.json").exists():
+        raise DataError(
+            f"{run}: holds a run already. Use --resume to go on with it, or another "
+            "folder"
+        )
+
+
 def _prepare_run(run, arguments, train, validation):
     """Creates or checks the run folder; returns how many epochs are done."""
     files = {"train": list_hash(train), "validation": list_hash(validation)}
     if not arguments["resume"]:
-        if (run / "config.json").exists():
-            raise DataError(
-                f"{run}: holds a run already. Use --resume to go on with it, or "
-                "another folder"
-            )
         for folder in ("checkpoints", "samples", "logs"):
             (run / folder).mkdir(parents=True, exist_ok=True)
         config = {"arguments": arguments, **environment(), "files_sha256": files}

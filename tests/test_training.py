@@ -140,6 +140,14 @@ def test_wrong_arguments_are_named(wrong, message, tmp_path, monkeypatch):
         training.fit("mobile", tmp_path / "run", **{**SMALL, **wrong})
 
 
+def test_a_start_that_cannot_be_read_leaves_no_run(tmp_path):
+    for name in ("init_from", "teacher"):
+        with pytest.raises(DataError, match="nowhere.keras: no such file"):
+            arguments = {**SMALL, name: "nowhere.keras"}
+            training.fit("mobile", tmp_path / "run", epochs=1, **arguments)
+    assert not (tmp_path / "run").exists()
+
+
 def test_nan_stops_the_run_and_keeps_the_last_checkpoint(tmp_path):
     arguments = {**SMALL, "learning_rate": 1e38, "clip_norm": 0, "warmup_steps": 0}
     with pytest.raises(DataError, match="the loss became .* at step"):
