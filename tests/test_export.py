@@ -22,6 +22,7 @@ from kcolor.export import flatbuffer, graphs, parity, report, tflite
 from kcolor.export.model import load
 from kcolor.export.onnx import export_onnx
 from kcolor.export.tflite import ANY, ASPECTS, export_tflite
+from kcolor.models import build_resnet
 from kcolor.preprocessing import join, split
 from kcolor.runs import LiteRTPredictor, OnnxPredictor
 
@@ -144,6 +145,14 @@ def test_rgb_of_any_size_equals_keras(small, tmp_path):
         image = parity.resized(parity.pictures(limit=3)[i : i + 1], (height, width))
         expected = graphs.colorize_any(small, image, (SIZE, SIZE))
         assert largest_difference(expected, predictor.predict_rgb(image)) <= 1
+
+
+def test_float16_of_any_size_is_refused_for_resnet_encoders(tmp_path):
+    path = tmp_path / "any.tflite"
+    sizes = {"serving_default": ANY}
+    with pytest.raises(DataError, match="any.tflite: of any size and in float16"):
+        export_tflite(build_resnet("resnet18"), path, sizes=sizes, quantize="fp16")
+    assert not path.exists()
 
 
 def test_network_of_any_size_equals_keras(small, tmp_path):
