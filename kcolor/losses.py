@@ -80,9 +80,8 @@ class ColorizationLoss(keras.losses.Loss):
         loss = self.pixel_loss(y_true, y_pred)
         if self.teacher is not None:
             taught = ops.stop_gradient(self.teacher(y_true[..., :1], training=False))
-            taught = ops.concatenate([y_true[..., :1], taught], axis=-1)
             loss = (1 - self.teacher_weight) * loss
-            loss = loss + self.teacher_weight * self.pixel_loss(taught, y_pred)
+            loss = loss + self.teacher_weight * self._distance(taught, y_pred)
         if not self.perceptual and not self.colorfulness:
             return ops.reshape(loss, (1,))
         count = max(1, round(y_true.shape[0] * self.perceptual_share))
@@ -99,7 +98,10 @@ class ColorizationLoss(keras.losses.Loss):
 
     def pixel_loss(self, y_true, y_pred):
         """Computes the pixel term alone; arguments and result as `call` has them."""
-        error = y_true[..., 1:] - y_pred
+        return self._distance(y_true[..., 1:], y_pred)
+
+    def _distance(self, true_ab, ab):
+        error = true_ab - ab
         if self.pixel == "l2":
             return ops.mean(ops.square(error))
         error = ops.abs(error)

@@ -194,10 +194,10 @@ def fit(
     arguments = {k: str(v) if isinstance(v, Path) else v for k, v in arguments.items()}
     run = Path(run)
     _check(arguments)
-    train, validation = _open_data(arguments)
-    chosen = _with_defaults(arguments)
     if not resume:
         _refuse_old(run)
+    train, validation = _open_data(arguments)
+    chosen = _with_defaults(arguments)
 
     keep_freed_memory()
     keras.utils.set_random_seed(seed)

@@ -33,20 +33,19 @@ def main():
         truth = cv2.resize(truth, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
         gray = np.repeat(colorizer(truth, saturation=0)[..., :1], 3, axis=-1)
         rows.append((gray, colorizer(truth), truth))
-    columns = zip(*rows, strict=True)
-    sheet = contact_sheet(
-        dict(zip(("black and white", "kcolor", "truth"), columns, strict=True))
-    )
     # Two photographs beside each other: a README is wide, not tall.
-    half = (sheet.shape[0] - 20) // 2
-    label, body = sheet[:20], sheet[20:]
-    sheet = np.concatenate(
-        [np.concatenate([label, part]) for part in (body[:half], body[half:])], axis=1
-    )
+    half = len(rows) // 2
+    sheet = np.concatenate([labeled(rows[:half]), labeled(rows[half:])], axis=1)
     path = Path(__file__).resolve().parents[1] / "docs" / "examples.jpg"
     path.parent.mkdir(exist_ok=True)
     cv2.imwrite(str(path), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
     print(path, sheet.shape[1::-1], path.stat().st_size)
+
+
+def labeled(rows):
+    columns = zip(*rows, strict=True)
+    labels = ("black and white", "kcolor", "truth")
+    return contact_sheet(dict(zip(labels, columns, strict=True)))
 
 
 if __name__ == "__main__":

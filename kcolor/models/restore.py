@@ -32,8 +32,7 @@ def restore_mobile(path):
     tensors = _constants(path)
     network = fold_batch_norm(build_mobile(), tensors)
     missing = assign_weights(network, tensors, path)
-    missing += assign_weights(network.get_layer("encoder"), tensors, path)
-    if missing != ["encoder"]:
+    if missing:
         raise DataError(f"{path}: lacks weights of {', '.join(missing)}")
     return network
 

@@ -93,7 +93,7 @@ def fold_batch_norm(model, tensors):
     """Rebuilds a model without the BatchNorm layers that a file has folded away.
 
     Args:
-        model: Functional `keras.Model`; models inside it are folded as well.
+        model: Functional `keras.Model`; models inside it are folded with it.
         tensors: Dict as `to_keras_names` returns.
 
     Returns:
@@ -130,7 +130,7 @@ def assign_weights(model, tensors, path):
     """Copies parameters into a model by name.
 
     Args:
-        model: `keras.Model`.
+        model: `keras.Model`; models inside it are filled as well.
         tensors: Dict as `to_keras_names` returns; names that the model lacks (a
             classifier's head, say) are left aside.
         path: Where they come from, for messages.
@@ -143,7 +143,10 @@ def assign_weights(model, tensors, path):
         DataError: If a shape differs, or nothing in the file fits the model.
     """
     missing, filled = [], 0
-    for layer in model.layers:
+    layers = [
+        layer for layer in model._flatten_layers() if not isinstance(layer, keras.Model)
+    ]
+    for layer in layers:
         for variable in layer.weights:
             name = f"{layer.name}/{variable.name}"
             if name not in tensors:
@@ -161,6 +164,6 @@ def assign_weights(model, tensors, path):
         raise DataError(
             f"{path}: holds no parameter of this network. It has names such as "
             f"{sorted(tensors)[:2]}; the network's first layers are "
-            f"{[layer.name for layer in model.layers if layer.weights][:2]}"
+            f"{[layer.name for layer in layers if layer.weights][:2]}"
         )
     return missing
