@@ -35,6 +35,7 @@ from kcolor.fused import fuse_batch_norm
 from kcolor.losses import ColorizationLoss
 from kcolor.metrics.lpips import build_lpips, find_weights
 from kcolor.metrics.psnr import psnr
+from kcolor.models.precision import under_policy
 from kcolor.optimizers import LayerwiseAdamW
 from kcolor.preprocessing import join
 from kcolor.runs import (
@@ -130,8 +131,8 @@ def fit(
             of the file names.
         backbone: Encoder, one of `kcolor.models.BACKBONES`; None for the system's own.
         backbone_weights: `"imagenet"`, `"none"` or a file, see `build_backbone`.
-        loss: Pixel loss on ab: `"l2"`, `"l1"` or `"huber"`; None for the published
-            one, which is l1 for pix2pix and l2 for the others.
+        loss: Pixel loss on ab: `"l2"`, `"l1"` or `"huber"`, or `"psnr"`, see
+            `ColorizationLoss`; None for the published one, which is l1 for pix2pix and l2 for the others.
         perceptual: Weight of an LPIPS term on the recomposed RGB, 0 for none. It uses
             the first three layers on half of each batch.
         colorfulness: Weight of a term that asks for the truth's colorfulness.
@@ -579,7 +580,8 @@ def _prepare_run(run, arguments, train, validation):
 
 def _build(chosen):
     if chosen["init_from"] is not None:
-        return load_model(chosen["init_from"])
+        policy = keras.config.dtype_policy().name
+        return under_policy(load_model(chosen["init_from"]), policy)
     # A resumed run takes all values from its checkpoint, but the file still decides
     # whether BatchNorm is folded, so it is read again.
     build = SYSTEMS[chosen["system"]].build

@@ -14,6 +14,7 @@ from kcolor.models import (
     build_resnet,
     build_unet,
 )
+from kcolor.models.precision import under_policy
 from kcolor.models.weights import (
     assign_weights,
     fold_batch_norm,
@@ -113,6 +114,21 @@ def test_output_is_float32_in_mixed_precision(policy):
         keras.config.set_dtype_policy("float32")
     output = model(random_lightness(1, 32, 32))
     assert keras.backend.standardize_dtype(output.dtype) == "float32"
+
+
+def test_network_is_rebuilt_under_another_policy():
+    model = build_mobile()
+    randomize(model)
+    lightness = random_lightness(2, 32, 64)
+    mixed = under_policy(model, "mixed_bfloat16")
+    policies = {layer.name: layer.dtype_policy.name for layer in mixed._flatten_layers()}
+    assert policies["block_1_expand"] == policies["decoder_p2_conv"] == "mixed_bfloat16"
+    assert policies["head"] == policies["ab"] == "float32"
+    # bfloat16 keeps 8 bits of a number, and there are 60 layers.
+    np.testing.assert_allclose(mixed(lightness), model(lightness), atol=0.05)
+    back = under_policy(mixed, "float32")
+    np.testing.assert_array_equal(back(lightness), model(lightness))
+    assert under_policy(back, "float32") is back
 
 
 def test_layer_names_lead_to_every_level():

@@ -185,6 +185,16 @@ def test_frozen_layers_stay_bit_equal_while_the_decoder_moves(tmp_path):
     assert np.any(after.get_layer("ab").kernel)
 
 
+def test_a_start_from_another_precision_trains_in_the_chosen_one(tmp_path):
+    start = tmp_path / "start.keras"
+    build_tiny(None, None).save(start)
+    arguments = {**SMALL, "precision": "mixed_bfloat16", "init_from": start}
+    training.fit("mobile", tmp_path / "run", epochs=1, **arguments)
+    trained = load_model(tmp_path / "run")
+    assert trained.get_layer("encoder").get_layer("conv1").compute_dtype == "bfloat16"
+    assert trained.get_layer("ab").compute_dtype == "float32"
+
+
 def test_a_gray_teacher_alone_teaches_gray(tmp_path):
     gray = tmp_path / "gray.keras"
     build_tiny(None, None).save(gray)  # its head starts at zero

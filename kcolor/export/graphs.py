@@ -19,39 +19,6 @@ NETWORK_SCOPE = "network"
 _OVERSAMPLING = 4
 
 
-def as_float32(model):
-    """Rebuilds a network under float32.
-
-    A network that was built under mixed precision casts inside, and neither the TFLite
-    nor the ONNX converter takes those casts.
-
-    Args:
-        model: Functional `keras.Model` under any dtype policy.
-
-    Returns:
-        `keras.Model` with the same weights; `model` itself if it is float32 throughout.
-    """
-    config = keras.saving.serialize_keras_object(model)
-    if not _replace_policies(config):
-        return model
-    rebuilt = keras.saving.deserialize_keras_object(config)
-    rebuilt.set_weights(model.get_weights())
-    return rebuilt
-
-
-def _replace_policies(config):
-    """Makes every dtype policy in a nested config float32; says if one was not."""
-    found = False
-    items = config.values() if isinstance(config, dict) else config
-    if isinstance(config, dict) and config.get("class_name") == "DTypePolicy":
-        found = config["config"]["name"] != "float32"
-        config["config"]["name"] = "float32"
-    for item in items:
-        if isinstance(item, dict | list | tuple):
-            found |= _replace_policies(item)
-    return found
-
-
 class _Upsampling(keras.layers.Layer):
     """`UpSampling2D` with bilinear interpolation, for sizes known only at run time."""
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from kcolor import __version__
 from kcolor.errors import DataError
-from kcolor.export.graphs import as_float32
+from kcolor.models.precision import under_policy
 from kcolor.runs import load_model, read_config, read_history
 
 SIZE = 256
@@ -42,7 +42,8 @@ def load(model):
             f"{name}: must be a network from lightness (B, H, W, 1) to ab (B, H, W, 2)."
             f" Received: {' to '.join(map(str, shapes))}"
         )
-    return as_float32(model)
+    # Neither the TFLite nor the ONNX converter takes the casts of mixed precision.
+    return under_policy(model, "float32")
 
 
 def _check_finished(path):
