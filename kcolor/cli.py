@@ -130,8 +130,9 @@ def main():
 )
 @click.option(
     "--loss",
-    type=click.Choice(["l2", "l1", "huber"]),
-    help="Pixel loss on ab.  [default: as published, l1 for pix2pix, else l2]",
+    type=click.Choice(["l2", "l1", "huber", "psnr"]),
+    help="Pixel loss on ab; psnr: on the picture, best for last steps.  [default: as "
+    "published, l1 for pix2pix, else l2]",
 )
 @click.option(
     "--perceptual",

@@ -10,9 +10,12 @@ from keras import ops
 from kcolor.color import opponent_colorfulness
 from kcolor.preprocessing import recompose
 
-PIXEL_LOSSES = ("l2", "l1", "huber")
+PIXEL_LOSSES = ("l2", "l1", "huber", "psnr")
 # Huber's bend, in scaled ab: 5 of 110 units, about what an eye starts to see.
 _HUBER_DELTA = 5 / 110
+# Mean square error of 60 dB, below an 8-bit step: keeps the logarithm of equal pictures
+# finite.
+_PSNR_FLOOR = 1e-6
 
 
 @keras.saving.register_keras_serializable("kcolor")
@@ -33,7 +36,10 @@ class ColorizationLoss(keras.losses.Loss):
         """Sets the terms up.
 
         Args:
-            pixel: `"l2"` (mean square), `"l1"` (mean absolute) or `"huber"`.
+            pixel: `"l2"` (mean square), `"l1"` (mean absolute) or `"huber"`, all of
+                ab, or `"psnr"`: minus the mean over pictures of the recomposed RGB's
+                PSNR, in units of 100 dB. It weighs an error by how good its picture
+                is, as the figure does that evaluation prints; best for last steps.
             perceptual: Weight of the perceptual term beside the pixel term, >= 0.
             colorfulness: Weight of what a picture's colorfulness lacks to its truth's,
                 in units of 100; 0 where it lacks nothing.
@@ -81,7 +87,8 @@ class ColorizationLoss(keras.losses.Loss):
         if self.teacher is not None:
             taught = ops.stop_gradient(self.teacher(y_true[..., :1], training=False))
             loss = (1 - self.teacher_weight) * loss
-            loss = loss + self.teacher_weight * self._distance(taught, y_pred)
+            taught = ops.concatenate([y_true[..., :1], taught], axis=-1)
+            loss = loss + self.teacher_weight * self.pixel_loss(taught, y_pred)
         if not self.perceptual and not self.colorfulness:
             return ops.reshape(loss, (1,))
         count = max(1, round(y_true.shape[0] * self.perceptual_share))
@@ -98,10 +105,9 @@ class ColorizationLoss(keras.losses.Loss):
 
     def pixel_loss(self, y_true, y_pred):
         """Computes the pixel term alone; arguments and result as `call` has them."""
-        return self._distance(y_true[..., 1:], y_pred)
-
-    def _distance(self, true_ab, ab):
-        error = true_ab - ab
+        if self.pixel == "psnr":
+            return self._lacking_psnr(y_true, y_pred)
+        error = y_true[..., 1:] - y_pred
         if self.pixel == "l2":
             return ops.mean(ops.square(error))
         error = ops.abs(error)
@@ -111,6 +117,12 @@ class ColorizationLoss(keras.losses.Loss):
         return ops.mean(
             ops.where(error < _HUBER_DELTA, inside, error - _HUBER_DELTA / 2)
         )
+
+    def _lacking_psnr(self, y_true, y_pred):
+        lightness = y_true[..., :1]
+        error = recompose(lightness, y_true[..., 1:]) - recompose(lightness, y_pred)
+        error = ops.mean(ops.square(error), axis=(1, 2, 3))
+        return ops.mean(ops.log10(ops.maximum(error, _PSNR_FLOOR))) / 10
 
     def get_config(self):
         """Returns what `from_config` needs; LPIPS and the teacher cannot be in it."""

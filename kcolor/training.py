@@ -131,8 +131,9 @@ def fit(
             of the file names.
         backbone: Encoder, one of `kcolor.models.BACKBONES`; None for the system's own.
         backbone_weights: `"imagenet"`, `"none"` or a file, see `build_backbone`.
-        loss: Pixel loss on ab: `"l2"`, `"l1"` or `"huber"`, or `"psnr"`, see
-            `ColorizationLoss`; None for the published one, which is l1 for pix2pix and l2 for the others.
+        loss: Pixel loss: `"l2"`, `"l1"` or `"huber"` of ab, or `"psnr"` of the picture,
+            see `ColorizationLoss`; None for the published one, which is l1 for pix2pix
+            and l2 for the others.
         perceptual: Weight of an LPIPS term on the recomposed RGB, 0 for none. It uses
             the first three layers on half of each batch.
         colorfulness: Weight of a term that asks for the truth's colorfulness.

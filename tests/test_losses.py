@@ -24,6 +24,23 @@ def test_pixel_losses_equal_their_formulas():
         np.testing.assert_allclose(loss, expected.mean(), rtol=1e-5)
 
 
+def test_psnr_loss_is_the_mean_of_each_pictures_own():
+    y_true, y_pred = random_batch()
+    y_pred[0] = y_true[0, ..., 1:] + 0.01  # one far better than the others
+    truth, picture = (
+        np.asarray(recompose(y_true[..., :1], ab)) for ab in (y_true[..., 1:], y_pred)
+    )
+    decibel = -10 * np.log10(np.mean((truth - picture) ** 2, axis=(1, 2, 3)))
+    loss = ColorizationLoss("psnr")(y_true, y_pred)
+    np.testing.assert_allclose(loss, -decibel.mean() / 100, rtol=1e-5)
+
+
+def test_psnr_loss_of_equal_pictures_is_finite():
+    y_true, _ = random_batch()
+    loss = ColorizationLoss("psnr")(y_true, y_true[..., 1:])
+    np.testing.assert_allclose(loss, -0.6, rtol=1e-6)  # 60 dB, the floor
+
+
 def test_lightness_does_not_enter_the_pixel_loss():
     y_true, y_pred = random_batch()
     other = y_true.copy()

@@ -121,7 +121,9 @@ def test_network_is_rebuilt_under_another_policy():
     randomize(model)
     lightness = random_lightness(2, 32, 64)
     mixed = under_policy(model, "mixed_bfloat16")
-    policies = {layer.name: layer.dtype_policy.name for layer in mixed._flatten_layers()}
+    policies = {
+        layer.name: layer.dtype_policy.name for layer in mixed._flatten_layers()
+    }
     assert policies["block_1_expand"] == policies["decoder_p2_conv"] == "mixed_bfloat16"
     assert policies["head"] == policies["ab"] == "float32"
     # bfloat16 keeps 8 bits of a number, and there are 60 layers.
