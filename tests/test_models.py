@@ -133,6 +133,12 @@ def test_network_is_rebuilt_under_another_policy():
     assert under_policy(back, "float32") is back
 
 
+def test_network_without_weights_has_no_policy_to_change():
+    lightness = keras.Input((None, None, 1), name="lightness")
+    model = keras.Model(lightness, keras.layers.Rescaling(2.0)(lightness))
+    assert under_policy(model, "mixed_bfloat16") is model
+
+
 def test_layer_names_lead_to_every_level():
     names = {layer.name for layer in build_unet("resnet18").layers}
     for level in range(5):

@@ -36,11 +36,12 @@ def under_policy(model, policy):
 def _float32_tail(model):
     names = []
     layer = model.outputs[0]._keras_history.operation
-    while True:
+    while not isinstance(layer, keras.layers.InputLayer):
         names.append(layer.name)
         if getattr(layer, "weights", None) or isinstance(layer.input, list):
-            return names
+            break
         layer = layer.input._keras_history.operation
+    return names
 
 
 def _rebuild(model, policy, float32_names=()):
