@@ -30,7 +30,7 @@ def benchmark(models, size=256, threads=(1, 2), rounds=ROUNDS):
     """Measures models side by side on one picture at a time.
 
     Args:
-        models: List of what `kcolor.runs.load_predictor` takes.
+        models: List of what `kcolor.evaluation.measure.load_predictor` takes.
         size: Side of the picture, in pixels.
         threads: Iterable of thread counts.
         rounds: Number of turns that each process takes, 3 calls each.
@@ -212,7 +212,7 @@ def _work(questions, answers):
 
 
 def _load(model, threads, size):
-    from kcolor.runs import load_predictor
+    from kcolor.runtimes.resolve import load_predictor
 
     # Importing a runtime is not the model's doing.
     kind = _import_runtime(Path(model), threads)
@@ -261,7 +261,7 @@ def _bytes(model, kind):
         path = path / "model.keras"
     if path.is_file():
         return path.stat().st_size
-    from kcolor.runs import saved_model_folder
+    from kcolor.runtimes.saved_model import saved_model_folder
 
     files = saved_model_folder(path).rglob("*")
     return sum(file.stat().st_size for file in files if file.is_file())

@@ -7,8 +7,7 @@ recomposed picture needs the lightness that `y_pred`, ab alone, does not hold.
 import keras
 from keras import ops
 
-from kcolor.color import opponent_colorfulness
-from kcolor.preprocessing import recompose
+from kcolor.color.graph import opponent_colorfulness, recompose
 
 PIXEL_LOSSES = ("l2", "l1", "huber", "psnr")
 # Huber's bend, in scaled ab: 5 of 110 units, about what an eye starts to see.

@@ -21,8 +21,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from kcolor.inference import encode, merge, photo
-from kcolor.inference.colorizer import Colorizer, cores
+from kcolor.color.constants import AB_SCALE
+from kcolor.images import decode as photo
+from kcolor.images import encode
+from kcolor.inference.colorizer import Colorizer
+from kcolor.parallel import cores
 
 MEGAPIXELS = 12.0
 REPETITIONS = 7
@@ -140,7 +143,7 @@ def _scikit_image(data, view, ab):
     def work():
         rgb = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
         lab = rgb2lab(rgb)
-        lab[..., 1:] = resize(ab * merge.AB_SCALE, rgb.shape[:2], order=1)
+        lab[..., 1:] = resize(ab * AB_SCALE, rgb.shape[:2], order=1)
         color = np.rint(255 * lab2rgb(lab)).astype("uint8")
         Image.fromarray(color).save(io.BytesIO(), "JPEG", quality=95, subsampling=0)
 
@@ -184,7 +187,7 @@ def _best_run(*command, repetitions=5):
 
 
 def _colorize(source, target, model, *more):
-    return ("-m", "kcolor.cli", "colorize", source, "-o", target, "--model", model,
+    return ("-m", "kcolor", "colorize", source, "-o", target, "--model", model,
             "--overwrite", *more)  # fmt: skip
 
 
@@ -208,7 +211,7 @@ def _startup(folder, model):
         image.resize((256, 256)).save(small, quality=90)
     figures = {
         "python -c pass": _best_run("-c", "pass"),
-        "kcolor --help": _best_run("-m", "kcolor.cli", "--help"),
+        "kcolor --help": _best_run("-m", "kcolor", "--help"),
         "256-pixel JPEG to JPEG": _best_run(*_colorize(small, folder / "c.jpg", model)),
     }
     if _run("-c", "import tensorflow")["ok"]:

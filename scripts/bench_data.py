@@ -135,7 +135,7 @@ def _measure(arguments, folder):
 
 def _write_sources(arguments, folder):
     """Writes the first pictures of the data as a folder, a .tar and a .zip."""
-    from kcolor.data.sources import open_sources
+    from kcolor.data.source import open_sources
 
     source = open_sources(arguments.data)
     pictures = folder / "pictures"
@@ -271,10 +271,10 @@ class _Stages:
 
 
 def _stages(config):
+    from kcolor.color.host import split_on_host
     from kcolor.data.augment import degrade_lightness, random_crop
     from kcolor.data.decoding import decode
-    from kcolor.data.sources import open_source
-    from kcolor.preprocessing import split_on_host
+    from kcolor.data.source import open_source
 
     size, batch_size = config["size"], config["batch_size"]
     source = open_source(config["data"])
@@ -304,9 +304,9 @@ def _rival_stages(config):
 
 
 def _pipeline(config):
-    from kcolor.data.caching import Cache
-    from kcolor.data.pipeline import training_batches
-    from kcolor.data.sources import open_source
+    from kcolor.data.batches import training_batches
+    from kcolor.data.cache import Cache
+    from kcolor.data.source import open_source
 
     size, batch_size = config["size"], config["batch_size"]
     source = open_source(config["data"])
@@ -390,8 +390,8 @@ class Rival:
 
 
 def _memory(config):
-    from kcolor.data.pipeline import pass_length, training_batches
-    from kcolor.data.sources import open_sources
+    from kcolor.data.batches import pass_length, training_batches
+    from kcolor.data.source import open_sources
 
     source, batch_size = open_sources(config["data"]), config["batch_size"]
     batches = iter(training_batches(source, config["size"], batch_size))
@@ -415,10 +415,10 @@ def _wait(config):
 
     import keras
 
-    from kcolor import training
-    from kcolor.data.pipeline import training_batches
-    from kcolor.data.sources import open_sources
+    from kcolor.data.batches import training_batches
+    from kcolor.data.source import open_sources
     from kcolor.losses import ColorizationLoss
+    from kcolor.training import fit as training
 
     defaults = inspect.signature(training.fit).parameters.items()
     chosen = training._with_defaults(

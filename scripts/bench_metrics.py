@@ -14,9 +14,11 @@ import numpy as np
 from skimage.color import deltaE_ciede2000, lab2rgb, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from kcolor import evaluation
-from kcolor.data.sources import open_source
-from kcolor.preprocessing import AB_SCALE
+from kcolor.color.constants import AB_SCALE
+from kcolor.data.source import open_source
+from kcolor.evaluation import measure as evaluation
+from kcolor.images.resize import resize_square
+from kcolor.parallel import evenly_spaced
 
 SEPIA = (4.0, 12.0)  # a*, b*
 
@@ -35,7 +37,7 @@ def scikit_image(source, indices, size):
     """Measures one picture after the other, as most evaluation scripts do."""
     figures = []
     for index in indices:
-        truth = evaluation.resize_square(source.read(index), size)
+        truth = resize_square(source.read(index), size)
         lab = rgb2lab(truth)
         for ab in ((0, 0), SEPIA):
             tinted = np.concatenate([lab[..., :1], np.full_like(lab[..., 1:], ab)], -1)
@@ -76,7 +78,7 @@ def main():
     parser.add_argument("--lpips-weights", help="also time it with LPIPS")
     arguments = parser.parse_args()
     source = open_source(arguments.data)
-    indices = evaluation.spread(len(source), arguments.images)
+    indices = evenly_spaced(len(source), arguments.images)
     metrics = ["psnr", "ssim", "ciede2000", "colorfulness"]
     options = {"size": arguments.size, "limit": arguments.images, "metrics": metrics}
 

@@ -260,8 +260,9 @@ def _train_keras(config):
     import keras
     import tensorflow as tf
 
-    from kcolor import models, training
+    from kcolor import models
     from kcolor.losses import ColorizationLoss
+    from kcolor.training import fit as training
 
     tf.config.threading.set_intra_op_parallelism_threads(config["threads"])
     tf.config.threading.set_inter_op_parallelism_threads(config["threads"])

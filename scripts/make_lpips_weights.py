@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from kcolor.files import replacing
 from kcolor.metrics.lpips import BACKBONES, build_lpips, cached_weights
-from kcolor.runs import replacing
 
 
 def convert(state):

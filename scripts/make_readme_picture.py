@@ -15,7 +15,7 @@ import numpy as np
 import skimage
 
 from kcolor import Colorizer
-from kcolor.sheets import contact_sheet
+from kcolor.images.sheets import contact_sheet
 
 SIDE = 224
 NAMES = ("chelsea.png", "astronaut.png", "coffee.png", "rocket.jpg")

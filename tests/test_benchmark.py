@@ -15,7 +15,7 @@ if find_spec("tensorflow") is None:
 
 from kcolor import benchmark
 from kcolor.benchmark import align, table
-from kcolor.cli import main
+from kcolor.cli.main import main
 from kcolor.errors import DataError
 
 SIZE = 64

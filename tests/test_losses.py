@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from kcolor.color.graph import recompose
 from kcolor.losses import ColorizationLoss
-from kcolor.preprocessing import recompose
 
 
 def random_batch():

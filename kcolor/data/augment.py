@@ -25,22 +25,6 @@ def opencv_in_one_thread():
         cv2.setNumThreads(threads)
 
 
-def resize_square(rgb, size):
-    """Resizes a whole picture to a square; its aspect is not kept.
-
-    Args:
-        rgb: uint8 array of shape `(height, width, 3)`.
-        size: Side of the result.
-
-    Returns:
-        uint8 array of shape `(size, size, 3)`; averaged over areas where both sides
-        shrink, bicubic otherwise.
-    """
-    shrinks = min(rgb.shape[:2]) >= size
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return cv2.resize(rgb, (size, size), interpolation=interpolation)
-
-
 def random_crop(picture, size, rng, shortest=0.5, longest=1.0):
     """Cuts a random square out of a picture: place, scale, aspect, angle and side.
 

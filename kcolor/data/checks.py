@@ -8,8 +8,9 @@ that is hardly told from it. A crop, or the scene from a step aside, is none.
 
 import hashlib
 import itertools
-from collections import defaultdict, deque
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import cv2
@@ -17,6 +18,7 @@ import numpy as np
 
 from kcolor.data.augment import opencv_in_one_thread
 from kcolor.errors import DataError
+from kcolor.parallel import read_ahead
 
 _SHORT_SIDE = 256  # The default `--size`: a smaller picture is enlarged to fill it.
 
@@ -172,22 +174,12 @@ def report_lines(report):
 def _read(source, workers, progress, done, total):
     """Returns the readable pictures and a list of those that are not."""
     pictures, unreadable = [], []
-
-    def collect(future):
-        found = future.result()
-        (pictures if isinstance(found, _Picture) else unreadable).append(found)
-        if progress:
-            progress(done + len(pictures) + len(unreadable), total)
-
     with opencv_in_one_thread(), ThreadPoolExecutor(workers) as pool:
-        pending = deque()
-        for index in range(len(source)):
-            pending.append(pool.submit(_inspect, source, index))
-            # Bounded, so that an early end is quick.
-            if len(pending) > 2 * workers:
-                collect(pending.popleft())
-        while pending:
-            collect(pending.popleft())
+        inspect = partial(_inspect, source)
+        for found in read_ahead(pool, inspect, range(len(source)), 2 * workers):
+            (pictures if isinstance(found, _Picture) else unreadable).append(found)
+            if progress:
+                progress(done + len(pictures) + len(unreadable), total)
     return pictures, unreadable
 
 

@@ -4,7 +4,7 @@ import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from kcolor.color import opponent_colorfulness
+from kcolor.color.graph import opponent_colorfulness
 from kcolor.errors import DataError
 
 # More bad files than this share of a source is no accident of a few files.

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 
-from kcolor.data.pipeline import training_batches
-from kcolor.data.sources import open_sources
-from kcolor.preprocessing import join
-from kcolor.sheets import contact_sheet
+from kcolor.color.graph import join
+from kcolor.data.batches import training_batches
+from kcolor.data.source import open_sources
+from kcolor.images.sheets import contact_sheet
 
 
 def preview(data, size=256, count=8, crop_min=0.5, crop_max=1.0, degrade=0.0, seed=0):

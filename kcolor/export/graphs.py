@@ -8,8 +8,8 @@ resizes around it, or uses `any_size`, the same network whose resizes ask the te
 import keras
 import tensorflow as tf
 
+from kcolor.color.graph import join, split
 from kcolor.errors import DataError
-from kcolor.preprocessing import join, split
 
 # The names of the network's operations start with it, so that a quantizer can tell them
 # from the color math.

@@ -12,7 +12,8 @@ import numpy as np
 from kcolor import __version__
 from kcolor.errors import DataError
 from kcolor.models.precision import under_policy
-from kcolor.runs import load_model, read_config, read_history
+from kcolor.runtimes.keras import load_model
+from kcolor.runtimes.run_folder import read_config, read_history
 
 SIZE = 256
 STRIDE = 32  # A network halves its input five times and doubles it back.

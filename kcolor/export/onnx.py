@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from kcolor.color.graph import split
 from kcolor.errors import DataError
 from kcolor.export import graphs, parity
 from kcolor.export.model import (
@@ -22,8 +23,8 @@ from kcolor.export.model import (
     make_card,
     parameter_bytes,
 )
-from kcolor.preprocessing import split
-from kcolor.runs import OnnxPredictor, replacing
+from kcolor.files import replacing
+from kcolor.runtimes.onnx import OnnxPredictor
 
 OPSET = 18
 
@@ -47,7 +48,7 @@ def export_onnx(
             file.
         path: The file to write.
         io: `"network"` for `lightness` to `ab` (float32, units of
-            `kcolor.preprocessing`) or `"rgb"` for `image` to `colorized` (uint8 RGB
+            `kcolor.color.graph`) or `"rgb"` for `image` to `colorized` (uint8 RGB
             with the color math in the graph).
         size: Side of the pictures, or `"any"`: for a network any multiples of 32, for
             RGB any size at all.

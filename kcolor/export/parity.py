@@ -7,9 +7,11 @@ kept.
 import cv2
 import numpy as np
 
-from kcolor.data.sources import open_source
+from kcolor.color.constants import AB_SCALE
+from kcolor.color.graph import join, split
+from kcolor.data.source import open_source
 from kcolor.errors import DataError
-from kcolor.preprocessing import AB_SCALE, join, split
+from kcolor.parallel import evenly_spaced
 
 PICTURES = 16
 # How far the 8-bit answer may be from Keras': largest and mean difference in levels.
@@ -27,7 +29,7 @@ def pictures(data=None, limit=None):
     """Reads the pictures that a file is verified on.
 
     Args:
-        data: Source as `kcolor.data.sources.open_source` takes it; None for the
+        data: Source as `kcolor.data.source.open_source` takes it; None for the
             photographs that come inside scikit-image.
         limit: Number to use, spread evenly over the source; None for `PICTURES`.
 
@@ -37,9 +39,7 @@ def pictures(data=None, limit=None):
     """
     source = open_source(data)
     limit = PICTURES if limit is None else limit
-    count = min(limit, len(source))
-    spread = [(2 * i + 1) * len(source) // (2 * count) for i in range(count)]
-    images = [source.read(i) for i in spread]
+    images = [source.read(i) for i in evenly_spaced(len(source), limit)]
     variants = (
         lambda x: x,
         lambda x: x[::-1],
@@ -47,7 +47,9 @@ def pictures(data=None, limit=None):
         lambda x: x[:, ::-1],
     )
     return [
-        np.ascontiguousarray(variants[i // count % len(variants)](images[i % count]))
+        np.ascontiguousarray(
+            variants[i // len(images) % len(variants)](images[i % len(images)])
+        )
         for i in range(limit)
     ]
 
@@ -203,8 +205,9 @@ def cost(model, path, name, data, size, limit, lpips_weights=None):
         Dict of metric to dict with the figures `keras` and `file` and `worse`, how much
         worse the file is.
     """
-    from kcolor.evaluation import DIRECTIONS, evaluate
-    from kcolor.runs import KerasPredictor, load_predictor
+    from kcolor.evaluation.measure import DIRECTIONS, evaluate
+    from kcolor.runtimes.keras import KerasPredictor
+    from kcolor.runtimes.resolve import load_predictor
 
     predictor = load_predictor(str(path))
     predictor.name = str(name)

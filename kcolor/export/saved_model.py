@@ -16,11 +16,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kcolor.color.constants import STRIDE
+from kcolor.color.graph import join, split
 from kcolor.errors import DataError
 from kcolor.export import graphs, parity
-from kcolor.export.model import SIZE, STRIDE, check_size, load, make_card
-from kcolor.preprocessing import join, split
-from kcolor.runs import SavedModelPredictor, write_json
+from kcolor.export.model import SIZE, check_size, load, make_card
+from kcolor.files import write_json
+from kcolor.runtimes.saved_model import SavedModelPredictor
 
 ENCODINGS = ("png", "jpeg")
 _JPEG_QUALITY = 95
@@ -47,7 +49,7 @@ def export_saved_model(
     of any and different sizes) to `colorized_bytes` (string, `(B,)`, empty where a
     picture cannot be decoded); `serving_tensor`, `images` (uint8 RGB `(B, H, W, 3)`) to
     `colorized` (the same); `serving_ab`, `lightness` (float32 `(B, H, W, 1)`, sides
-    multiples of 32) to `ab` (float32 `(B, H, W, 2)`), in `kcolor.preprocessing`'s
+    multiples of 32) to `ab` (float32 `(B, H, W, 2)`), in `kcolor.color.graph`'s
     units. The first two answer at the pictures' own sizes.
 
     Args:

@@ -18,7 +18,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python.convert import ConverterError
 
-from kcolor.data.sources import open_source
+from kcolor.color.graph import split
+from kcolor.data.source import open_source
 from kcolor.errors import DataError
 from kcolor.export import flatbuffer, graphs, parity
 from kcolor.export.model import (
@@ -29,8 +30,9 @@ from kcolor.export.model import (
     make_card,
     parameter_bytes,
 )
-from kcolor.preprocessing import split
-from kcolor.runs import LiteRTPredictor, replacing
+from kcolor.files import replacing
+from kcolor.parallel import evenly_spaced
+from kcolor.runtimes.litert import LiteRTPredictor
 
 QUANTIZE = ("none", "fp16", "dynamic", "int8")
 IO = ("rgb", "network")
@@ -67,13 +69,13 @@ def export_tflite(
         sizes: Dict of signature's name to `(height, width)`, or to `ANY`. Signatures
             share all weights. None: `{"serving_default": (256, 256)}`.
         io: `"network"` for `lightness` to `ab` (float32, units of
-            `kcolor.preprocessing`) or `"rgb"` for `image` to `colorized` (uint8 RGB
+            `kcolor.color.graph`) or `"rgb"` for `image` to `colorized` (uint8 RGB
             with the color math in the graph).
         network_size: Side that the network works at inside an `"rgb"` file for `ANY`.
         quantize: `"none"`, `"fp16"` (weights), `"dynamic"` (int8 weights) or `"int8"`
             (the network up to its last convolution; color math stays in float32).
         calibration: For `"int8"`: a source of photographs, see
-            `kcolor.data.sources.open_source`.
+            `kcolor.data.source.open_source`.
         data: Source to verify on, which then also gives the cost in quality; None for
             the photographs inside scikit-image.
         limit: Number of pictures of `data` for the cost in quality; None for all.
@@ -303,8 +305,7 @@ def _calibration_samples(source, functions):
 
 def _calibration_pictures(source):
     pictures = open_source(source)
-    count = min(CALIBRATION_PICTURES, len(pictures))
-    chosen = [(2 * i + 1) * len(pictures) // (2 * count) for i in range(count)]
+    chosen = evenly_spaced(len(pictures), CALIBRATION_PICTURES)
     return [pictures.read(i) for i in chosen]
 
 

@@ -12,9 +12,12 @@ import cv2
 import numpy as np
 
 from kcolor import presets
+from kcolor.color import host as merge
+from kcolor.color.constants import STRIDE
 from kcolor.errors import DataError
-from kcolor.inference import exif, merge
-from kcolor.inference.litert import STRIDE, Network
+from kcolor.images import exif, resize
+from kcolor.parallel import cores
+from kcolor.runtimes.litert import Network
 
 UPSAMPLINGS = ("guided", "bilinear")
 RENDER_SIZE = 256
@@ -109,7 +112,7 @@ class Colorizer:
         swaps = exif.swaps_sides(orientation)
         stored = pixels.shape[1::-1] if swaps else pixels.shape[:2]
         (height, width), padded = self._frame(*stored)
-        small = merge.shrink(pixels, *((width, height) if swaps else (height, width)))
+        small = resize.shrink(pixels, *((width, height) if swaps else (height, width)))
         view = exif.upright(merge.lightness(small), orientation)
         top, left = (padded[0] - height) // 2, (padded[1] - width) // 2
         # What lies around the view is its mirror image: nothing is squashed, and the
@@ -141,7 +144,7 @@ class Colorizer:
         Returns:
             RGB array of shape `(height, width, 3)`, of `pixels`' dtype.
         """
-        return merge.merge(
+        return merge.recolor(
             pixels,
             ab,
             saturation=self.saturation if saturation is None else saturation,
@@ -217,7 +220,7 @@ def colorize(image, model="mobile", saturation=1.0):
         ValueError: If `image` is not a picture.
     """
     if isinstance(image, str | os.PathLike):
-        from kcolor.inference import photo
+        from kcolor.images import decode as photo
 
         image = photo.load(image)
     image = _as_pixels(image)
@@ -281,11 +284,3 @@ def _as_pixels(image):
             f"Received: shape={pixels.shape}, dtype={pixels.dtype}"
         )
     return np.ascontiguousarray(pixels)
-
-
-def cores():
-    """Counts the cores this process may use, fewer than there are in a container."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1

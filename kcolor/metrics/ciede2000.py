@@ -10,7 +10,7 @@ import math
 import keras
 from keras import ops
 
-from kcolor.color import rgb_to_lab
+from kcolor.color.graph import rgb_to_lab
 from kcolor.metrics.stored import as_float, pair_as_stored
 
 # Two hues this close to opposite (radians) count as exactly opposite. float32 cannot

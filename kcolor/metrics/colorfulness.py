@@ -6,7 +6,7 @@ are lower and cannot be compared.
 
 import keras
 
-from kcolor.color import opponent_colorfulness
+from kcolor.color.graph import opponent_colorfulness
 from kcolor.metrics.stored import as_stored
 
 

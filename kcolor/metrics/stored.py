@@ -37,7 +37,7 @@ def as_stored(images, name):
             f"`{name}` must be uint8 or float in [0, 1]. Received: dtype={dtype}"
         )
     levels = ops.clip(ops.cast(images, "float32"), 0.0, 1.0) * 255.0
-    # Adding 0.5 and truncating rounds half up, as `kcolor.preprocessing.join` does.
+    # Adding 0.5 and truncating rounds half up, as `kcolor.color.graph.join` does.
     return ops.cast(levels + 0.5, "uint8")
 
 

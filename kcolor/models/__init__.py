@@ -2,17 +2,13 @@
 
 Every system takes `lightness`, float32 `(batch, height, width, 1)` in [-1, 1], and
 answers `ab`, float32 `(batch, height, width, 2)` in [-1, 1], both in the units of
-`kcolor.preprocessing`. Height and width are multiples of 32.
+`kcolor.color.graph`. Height and width are multiples of 32.
 """
 
-from kcolor.models.autoencoder import build_resnet
 from kcolor.models.backbones import BACKBONES, build_backbone
 from kcolor.models.mobile import build_mobile
-from kcolor.models.pix2pix import (
-    Pix2Pix,
-    build_discriminator,
-    build_pix2pix_generator,
-)
+from kcolor.models.pix2pix import Pix2Pix, build_discriminator, build_pix2pix_generator
+from kcolor.models.resnet import build_resnet
 from kcolor.models.unet import build_unet
 
 __all__ = [

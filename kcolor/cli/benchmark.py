@@ -1,0 +1,29 @@
+"""`kcolor benchmark`."""
+
+import click
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.option("--size", type=click.IntRange(1), default=256, show_default=True)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    multiple=True,
+    default=(1, 2),
+    show_default=True,
+    help="Repeatable.",
+)
+@click.option("--json", "json_file", metavar="FILE", help="Write the figures too.")
+def benchmark(models, size, threads, json_file):
+    """Measure models beside each other: latency, throughput, load time, memory.
+
+    Each model and thread count runs in a process of its own; they take turns.
+    """
+    from kcolor.benchmark import benchmark, table
+    from kcolor.files import write_json
+
+    result = benchmark(models, size, threads)
+    click.echo(table(result["rows"]))
+    if json_file:
+        write_json(json_file, result)

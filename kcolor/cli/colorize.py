@@ -1,0 +1,118 @@
+"""`kcolor colorize`."""
+
+import click
+
+from kcolor.errors import DataError
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    help="File or folder to write; '-' is standard output. Default: NAME-color beside "
+    "the input.",
+)
+@click.option("--model", default="mobile", show_default=True, help="Preset or .tflite.")
+@click.option(
+    "--saturation",
+    type=click.FloatRange(0, 10),
+    default=1.0,
+    show_default=True,
+    help="Strength of the colors; 0 is gray.",
+)
+@click.option(
+    "--blend",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="Share of the colorized picture; the rest is the input as it is.",
+)
+@click.option(
+    "--upsampling",
+    type=click.Choice(["guided", "bilinear"]),
+    default="guided",
+    show_default=True,
+    help="Colors follow the edges of the photograph, or are enlarged as they are.",
+)
+@click.option(
+    "--render-size",
+    type=click.IntRange(32, 2048),
+    help="Side of the square whose area the network's view has.  [default: 256]",
+)
+@click.option("--compare", is_flag=True, help="Write before and after side by side.")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(
+        ["jpg", "jpeg", "png", "tif", "tiff", "webp", "bmp", "gif", "ppm"],
+        case_sensitive=False,
+    ),
+    help="Format of the results.  [default: each input's own]",
+)
+@click.option(
+    "--quality",
+    type=click.IntRange(1, 100),
+    help="Of JPEG and WebP.  [default: 95 and 90]",
+)
+@click.option(
+    "--recursive/--no-recursive",
+    default=True,
+    show_default=True,
+    help="Look into the subfolders of a folder.",
+)
+@click.option("--skip-existing", is_flag=True, help="Leave results that are there.")
+@click.option("--overwrite", is_flag=True, help="Replace results that are there.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 256),
+    help="Photographs at a time.  [default: as many as there are cores]",
+)
+@click.option(
+    "--max-megapixels",
+    type=click.FloatRange(0, min_open=True),
+    default=100.0,
+    show_default=True,
+    help="Refuse larger photographs.",
+)
+def colorize(inputs, **options):
+    """Colorize photographs: files, folders with all that is in them, or '-'.
+
+    \b
+    kcolor colorize photo.jpg                   writes photo-color.jpg
+    kcolor colorize photo.jpg -o out.png        writes that file
+    kcolor colorize album -o album-in-color     keeps the folder's tree
+    kcolor colorize - < in.jpg > out.jpg
+    """  # noqa: D301
+    if options["skip_existing"] and options["overwrite"]:
+        raise click.UsageError("--skip-existing and --overwrite exclude each other.")
+    from kcolor.inference import jobs as batch
+
+    kind = batch.FORMATS[options["kind"].lower()] if options["kind"] else None
+    jobs = batch.plan(inputs, options["output"], kind, options["recursive"])
+    there = batch.existing(jobs)
+    if options["skip_existing"]:
+        done = set(there)
+        jobs = [job for job in jobs if job not in done]
+    elif there and not options["overwrite"]:
+        more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
+        raise DataError(
+            f"{there[0].target}: exists{more}; use --overwrite or --skip-existing"
+        )
+    batch.remove_leftovers(jobs)
+    settings = batch.Settings(
+        kind=kind,
+        quality=options["quality"],
+        compare=options["compare"],
+        max_megapixels=options["max_megapixels"],
+    )
+    network = {
+        name: options[name]
+        for name in ("model", "saturation", "blend", "upsampling", "render_size")
+    }
+    failed = batch.colorize_all(
+        jobs, network, settings, options["jobs"], skipped=len(there)
+    )
+    if failed:
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,62 @@
+"""`kcolor data`."""
+
+import click
+
+from kcolor.cli.shared import augmentation_options, progress_bar
+from kcolor.errors import DataError
+
+
+@click.group()
+def data():
+    """Look at photographs before a training: check them, preview them."""
+
+
+@data.command("check")
+@click.argument("source", metavar="SRC")
+@click.option("--against", metavar="SRC", help="Find pictures that are in both.")
+@click.option("--json", "json_file", metavar="FILE", help="Write the findings as JSON.")
+def data_check(source, against, json_file):
+    """Count, measure and compare the pictures of SRC.
+
+    Names unreadable files, gray and toned pictures, duplicates (also resized,
+    recompressed or mirrored), and with --against what leaks between two sources. Exit
+    0 whatever is found.
+    """
+    from kcolor.data.checks import check, report_lines
+    from kcolor.data.source import open_source
+    from kcolor.files import write_json
+
+    sources = open_source(source), against and open_source(against)
+    with progress_bar("Checked") as show:
+        findings = check(*sources, progress=show)
+    for line in report_lines(findings):
+        click.echo(line)
+    if json_file:
+        write_json(json_file, findings)
+
+
+@data.command("preview")
+@click.argument("sources", nargs=-1, required=True, metavar="SRC...")
+@click.option(
+    "-o", "--output", required=True, metavar="FILE", help="Picture file to write."
+)
+@click.option("--size", default=256, show_default=True, help="Side of the crops.")
+@click.option("--count", default=8, show_default=True, help="Pictures to draw.")
+@augmentation_options
+@click.option("--seed", default=0, show_default=True)
+def data_preview(sources, output, **options):
+    """Draw the first pictures that `kcolor fit` would train on: input and target."""
+    from pathlib import Path
+
+    import cv2
+
+    from kcolor.data.preview import preview
+    from kcolor.files import replacing
+
+    output = Path(output)
+    if not cv2.haveImageWriter(output.name):
+        raise DataError(f"{output}: not the name of a picture file, such as sheet.png")
+    sheet = preview(list(sources), **options)
+    with replacing(output) as temporary:
+        cv2.imwrite(str(temporary), sheet[..., ::-1])
+    click.echo(output)

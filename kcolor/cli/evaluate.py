@@ -1,0 +1,116 @@
+"""`kcolor evaluate`."""
+
+import click
+
+from kcolor.cli.shared import progress_bar
+from kcolor.errors import DataError
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.option(
+    "--data",
+    required=True,
+    metavar="SRC",
+    help="Folder, .tar or .zip of color photographs, or with color/ and gray/ in it.",
+)
+@click.option("--size", default=256, show_default=True, help="Side to resize to.")
+@click.option(
+    "--limit", type=int, help="Pictures to use, spread over the list.  [default: all]"
+)
+@click.option(
+    "--metrics",
+    metavar="LIST",
+    help="Of psnr, ssim, lpips, lpips_squeeze, ciede2000, colorfulness, with commas "
+    "between them.  [default: all but lpips_squeeze; lpips if its weights are found]",
+)
+@click.option(
+    "--lpips-weights",
+    metavar="FILE",
+    help="Parameters of LPIPS.  [default: $KCOLOR_LPIPS_WEIGHTS, or the user's cache]",
+)
+@click.option("--by-group", is_flag=True, help="Add the figures of each subfolder.")
+@click.option(
+    "--self-check",
+    is_flag=True,
+    help="Add the rows truth, sepia and shuffled; fail unless all rows are possible.",
+)
+@click.option(
+    "--before-after",
+    is_flag=True,
+    help="The models come in pairs: before fine-tuning, after.",
+)
+@click.option("--json", "json_file", metavar="FILE", help="Write the figures as JSON.")
+@click.option(
+    "--per-image", metavar="FILE", help="Write every picture's figures as CSV."
+)
+@click.option("--report", metavar="DIR", help="Write a page with charts and pictures.")
+@click.option("--batch-size", default=8, show_default=True, help="Changes no figure.")
+@click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
+def evaluate(models, data, metrics, json_file, per_image, report, **options):
+    """Measure MODELs against the truth, always beside the row gray.
+
+    MODEL is a preset, a run folder, or a .keras, .tflite, .onnx or SavedModel path. All
+    rows are measured on the same pictures, so that several models can be compared.
+    """
+    import logging
+    import os
+    from pathlib import Path
+
+    # TensorFlow writes about its own affairs while it compiles.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    for file in filter(None, (json_file, per_image)):
+        folder = Path(file).absolute().parent
+        if not os.access(folder, os.W_OK):
+            raise DataError(f"{file}: cannot be written; {folder} is not writable")
+    if options["before_after"] and len(models) % 2:
+        raise click.UsageError("--before-after needs an even number of models.")
+    from kcolor.data.source import open_source
+    from kcolor.evaluation import measure as evaluation
+    from kcolor.evaluation import report as reporting
+    from kcolor.files import write_json
+    from kcolor.runtimes.resolve import load_predictor
+
+    source = open_source(data)
+    predictors = [load_predictor(model) for model in models]
+    if report:
+        Path(report).mkdir(parents=True, exist_ok=True)
+    measuring = ("size", "limit", "lpips_weights", "batch_size", "self_check")
+    with progress_bar("Measured") as show:
+        measured = evaluation.measure(
+            predictors,
+            source,
+            metrics=metrics and [name.strip() for name in metrics.split(",")],
+            progress=show,
+            **{name: options[name] for name in measuring},
+        )
+    result = evaluation.summarize(
+        measured, by_group=options["by_group"], seed=options["seed"]
+    )
+    click.echo(reporting.markdown_table(result))
+    if options["self_check"]:
+        evaluation.check(measured, seed=options["seed"])
+        click.echo("Self-check passed.\n")
+    if options["before_after"]:
+        click.echo(reporting.before_after_table(result))
+    for group in result.get("groups", ()):
+        click.echo(f"{reporting.group_heading(group)}\n")
+        click.echo(reporting.markdown_rows(group["rows"]) + "\n")
+    for sentence in reporting.statements(result):
+        click.echo(sentence)
+    if json_file:
+        write_json(json_file, evaluation.to_json(result))
+    if per_image:
+        reporting.write_csv(per_image, measured)
+    if report:
+        page = reporting.write_report(
+            report,
+            result,
+            measured,
+            lambda names: evaluation.render(
+                predictors, source, names, size=options["size"]
+            ),
+            before_after=options["before_after"],
+        )
+        click.echo(f"\n{page}")

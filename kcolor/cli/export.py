@@ -1,0 +1,98 @@
+"""`kcolor export`."""
+
+import click
+
+
+def _parse_size(ctx, param, value):
+    if value is None or value == "any":
+        return value
+    try:
+        return int(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is neither a number nor 'any'.") from error
+
+
+@click.command()
+@click.argument("model")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="OUT",
+    help="File to write; for saved-model the folder that receives the next version.",
+)
+@click.option(
+    "--format",
+    type=click.Choice(["saved-model", "tflite", "onnx"]),
+    required=True,
+)
+@click.option(
+    "--io",
+    type=click.Choice(["rgb", "network"]),
+    default="rgb",
+    show_default=True,
+    help="rgb: picture to picture. network: lightness to ab. A SavedModel has both.",
+)
+@click.option(
+    "--size",
+    callback=_parse_size,
+    metavar="N|any",
+    help="Side of the pictures, a multiple of 32.  [default: 256 for tflite, any for "
+    "the others]",
+)
+@click.option(
+    "--quantize",
+    type=click.Choice(["none", "fp16", "dynamic", "int8"]),
+    default="none",
+    show_default=True,
+    help="tflite only.",
+)
+@click.option("--calibration", metavar="SRC", help="Photographs to calibrate int8 on.")
+@click.option(
+    "--data",
+    metavar="SRC",
+    help="Color photographs to verify on, which also gives the cost in quality. "
+    "Without it: the photographs that come inside scikit-image.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=300,
+    show_default=True,
+    help="Pictures of --data to use.",
+)
+@click.option(
+    "--encoding",
+    type=click.Choice(["png", "jpeg"]),
+    default="png",
+    show_default=True,
+    help="Of a SavedModel's answers.",
+)
+@click.option(
+    "--license",
+    "license_name",
+    default="not stated",
+    show_default=True,
+    help="License of the weights; the file says it.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
+@click.option("--json", "json_file", metavar="FILE", help="Write the figures too.")
+def export(model, output, json_file, **options):
+    """Write MODEL (a run folder or .keras file) for another runtime, and verify it.
+
+    The written file is run in its own runtime against Keras. A file whose answers are
+    too far away is removed.
+    """
+    if options["quantize"] == "int8" and not options["calibration"]:
+        raise click.UsageError("--quantize int8 needs --calibration SRC.")
+    if options["quantize"] != "int8" and options["calibration"]:
+        raise click.UsageError("--calibration is for --quantize int8.")
+    if options["format"] != "tflite" and options["quantize"] != "none":
+        raise click.UsageError("--quantize is for --format tflite.")
+    from kcolor.export import report
+    from kcolor.files import write_json
+
+    result = report.export(model, output, **options)
+    click.echo(report.table(result))
+    if json_file:
+        write_json(json_file, result)

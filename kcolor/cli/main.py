@@ -1,0 +1,82 @@
+"""The command line: click only. Each command imports what it needs when it runs.
+
+Errors that a user can mend (DataError, ValueError, OSError) become one line and exit 1
+here and nowhere else; click itself answers wrong usage with exit 2.
+"""
+
+import click
+
+from kcolor import __version__
+from kcolor.cli.benchmark import benchmark
+from kcolor.cli.colorize import colorize
+from kcolor.cli.data import data
+from kcolor.cli.evaluate import evaluate
+from kcolor.cli.export import export
+from kcolor.cli.fit import fit
+from kcolor.cli.models import models
+from kcolor.errors import DataError
+
+# Module that a command cannot do without -> extra that brings it.
+_EXTRAS = {
+    "tfds": ("tensorflow_datasets",),
+    "train": ("tensorflow", "keras", "skimage", "matplotlib"),
+    "export": (
+        "tf2onnx",
+        "onnx",
+        "onnxruntime",
+        "ai_edge_quantizer",
+        "tensorflow_serving",
+    ),
+}
+
+
+class _Group(click.Group):
+    """Turns the errors of every command into one line and the agreed exit codes."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except click.exceptions.Exit:
+            raise
+        except ModuleNotFoundError as error:
+            raise click.ClickException(_missing(error)) from error
+        except (DataError, ValueError, OSError) as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            raise click.ClickException(_one_line(error)) from error
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(130)
+
+
+def _missing(error):
+    module = (error.name or "").split(".")[0]
+    for extra, modules in _EXTRAS.items():
+        if module in modules:
+            return (
+                f"this command needs {module}, which is not installed. "
+                f"Install it with: pip install 'kcolor[{extra}]'"
+            )
+    if module == "kcolor":  # a broken install, not something to install
+        raise error
+    return f"this command needs {module}, which is not installed"
+
+
+def _one_line(error):
+    if isinstance(error, OSError) and error.strerror:
+        name = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror}{name}"
+    return " ".join(str(error).split())
+
+
+@click.group(
+    cls=_Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="kcolor")
+def main():
+    """Colorize black-and-white photographs; train, evaluate and export the models."""
+
+
+for command in (fit, colorize, models, evaluate, data, export, benchmark):
+    main.add_command(command)

@@ -1,0 +1,1 @@
+"""Color: constants, graphs of `keras.ops`, and NumPy/OpenCV for full size."""

@@ -1,0 +1,417 @@
+"""From a photograph's pixels to what the network sees, and from its ab to RGB.
+
+This is the NumPy/OpenCV twin of `graph`, which it may not import (Keras would come with
+it): same numbers, same treatment of the gamut, within one level of 255. Full size is
+worked through in row tiles that stay in the cache.
+"""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+
+from kcolor.color.constants import (
+    AB_MAX,
+    AB_MIN,
+    AB_SCALE,
+    DELTA,
+    LIGHTNESS_SCALE,
+    RGB_TO_WHITE_XYZ,
+    WHITE_XYZ_TO_RGB,
+)
+
+# f(X/Xn) - f(Y/Yn) = a* / 500 and f(Z/Zn) - f(Y/Yn) = -b* / 200.
+_AB_TO_F = np.array([AB_SCALE / 500, -AB_SCALE / 200], "float32")
+_F_LOW = (AB_MIN[0] / 500, -AB_MAX[1] / 200)
+_F_HIGH = (AB_MAX[0] / 500, -AB_MIN[1] / 200)
+
+# (fx, fy, fz, 1) to lightness and ab.
+_F_TO_SPLIT = np.array(
+    [
+        [0, 116 / LIGHTNESS_SCALE, 0, -16 / LIGHTNESS_SCALE - 1],
+        [500 / AB_SCALE, -500 / AB_SCALE, 0, 0],
+        [0, 200 / AB_SCALE, -200 / AB_SCALE, 0],
+    ]
+)
+
+# Pixels a tile holds: a dozen float32 planes of it stay within a core's cache.
+_TILE = 1 << 15
+# Below this many pixels starting threads costs more than they save.
+_ALONE = 1 << 18
+# Window of the guided upsampling, in pixels of the small view, and the step of f (of
+# which L* is 116 f - 16) from which on it is an edge that colors should follow.
+_WINDOW = 7
+_EDGE = 0.05
+_GAIN = 0.6
+# Steps of linear light behind the 8-bit output: 0.2 levels apart at black, where the
+# sRGB curve is steepest, so a value is off by 0.1 at most before it is rounded.
+_STEPS = (1 << 14) - 1
+
+
+def linearize(rgb):
+    """Undoes the sRGB curve.
+
+    Args:
+        rgb: Float array, gamma-encoded, in `[0, 1]`.
+
+    Returns:
+        Array of the same shape, linear light, in `[0, 1]`.
+    """
+    curve = ((np.maximum(rgb, 0.04045) + 0.055) / 1.055) ** 2.4
+    return np.where(rgb <= 0.04045, rgb / 12.92, curve)
+
+
+def linear_to_srgb(linear):
+    """Applies the sRGB curve, the inverse of `linearize`.
+
+    Args:
+        linear: Float array, linear light, in `[0, 1]`.
+
+    Returns:
+        Array of the same shape, gamma-encoded, in `[0, 1]`.
+    """
+    curve = 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055
+    return np.where(linear <= 0.0031308, 12.92 * linear, curve)
+
+
+def _cube_root(luminance):
+    # CIE's f, of which L* is 116 f - 16.
+    return np.where(
+        luminance > DELTA**3,
+        np.cbrt(np.maximum(luminance, DELTA**3)),
+        luminance / (3 * DELTA**2) + 4 / 29,
+    )
+
+
+_WEIGHTS = RGB_TO_WHITE_XYZ[1].astype("float32")
+_LINEAR_8 = linearize(np.arange(256) / 255).astype("float32")
+_ROOT_8 = _cube_root(linearize(np.arange(256) / 255)).astype("float32")
+# A step is what truncation leaves, so its middle speaks for it.
+_MIDDLES = np.minimum((np.arange(65536) + 0.5) / _STEPS, 1)
+_OUT_8 = (linear_to_srgb(_MIDDLES) * 255 + 0.5).astype("uint8")
+
+
+def _has_wide_lut():
+    try:
+        cv2.LUT(np.zeros((1, 1), "uint16"), _OUT_8)
+    except cv2.error:
+        return False
+    return True
+
+
+_WIDE_LUT = _has_wide_lut()
+
+
+class _Tables:
+    """Tables that only color or 16-bit input needs, made on first use."""
+
+    _made = {}
+
+    @classmethod
+    def get(cls, name):
+        if name not in cls._made:
+            steps = np.arange(65536) / 65535
+            if name == "root":
+                table = _cube_root(steps)
+            elif name == "linear_16":
+                table = linearize(steps)
+            else:
+                table = _cube_root(linearize(steps))
+            cls._made[name] = table.astype("float32")
+        return cls._made[name]
+
+
+def lightness(pixels):
+    """Measures L* of each pixel; the tint of a toned scan goes no further than here.
+
+    Args:
+        pixels: uint8 or uint16 array of shape `(height, width)`, gray, or
+            `(height, width, 3)`, RGB; gamma-encoded sRGB.
+
+    Returns:
+        float32 array of shape `(height, width)`, L* / 50 - 1, in `[-1, 1]`.
+    """
+    root = np.empty(pixels.shape[:2], "float32")
+    _measure(pixels, np.empty_like(root), root)
+    return (116 * root - 16) / np.float32(LIGHTNESS_SCALE) - 1
+
+
+def _measure(pixels, luminance, root, linear=None, steps=None):
+    # Fills in relative luminance Y and its f, both float32 of shape (height, width);
+    # `linear`, float32 (height, width, 3), and `steps`, uint16, are working memory.
+    if pixels.dtype != np.uint8:
+        _measure_16(pixels, luminance, root)
+    elif pixels.ndim == 2:
+        cv2.LUT(pixels, _LINEAR_8, luminance)
+        cv2.LUT(pixels, _ROOT_8, root)
+    else:
+        linear = cv2.LUT(pixels, _LINEAR_8, linear)
+        cv2.transform(linear, _WEIGHTS[None], luminance)
+        # Y and f from one rounded number, so that they belong to the same gray.
+        luminance *= np.float32(65535)
+        luminance += np.float32(0.5)
+        steps = np.empty(root.shape, "uint16") if steps is None else steps
+        np.copyto(steps, luminance, casting="unsafe")
+        np.multiply(steps, np.float32(1 / 65535), out=luminance)
+        _look_up(steps, _Tables.get("root"), root)
+
+
+def _measure_16(pixels, luminance, root):
+    linear = _Tables.get("linear_16")
+    if pixels.ndim == 2:
+        luminance[:] = linear[pixels]
+        root[:] = _Tables.get("root_16")[pixels]
+        return
+    luminance[:] = linear[pixels[..., 0]] * _WEIGHTS[0]
+    luminance += linear[pixels[..., 1]] * _WEIGHTS[1]
+    luminance += linear[pixels[..., 2]] * _WEIGHTS[2]
+    root[:] = _cube_root(luminance)
+
+
+def split_on_host(batch):
+    """Does what `graph.split` does, in OpenCV: 9 times as fast as TensorFlow on a CPU.
+
+    Args:
+        batch: uint8 array of shape `(B, H, W, 3)`, gamma-encoded sRGB, or a list of
+            such pictures.
+
+    Returns:
+        float32 array of shape `(B, H, W, 3)`: lightness and ab as `graph.split` gives
+        them, to 2e-6.
+    """
+    shape = batch[0].shape
+    result = np.empty((len(batch), *shape), np.float32)
+    # Fresh memory costs more than the arithmetic, so all pictures share three arrays.
+    linear, f, dark = (np.empty(shape, np.float32) for _ in range(3))
+    corner = np.float32(DELTA**3)
+    for picture, out in zip(batch, result, strict=True):
+        cv2.LUT(picture, _LINEAR_8, linear)
+        cv2.transform(linear, RGB_TO_WHITE_XYZ, f)
+        # f is a cube root and, below the corner, its tangent there.
+        np.subtract(f, corner, out=dark)
+        np.minimum(dark, 0, out=dark)
+        np.multiply(dark, np.float32(1 / (3 * DELTA**2)), out=dark)
+        np.maximum(f, corner, out=f)
+        cv2.pow(f, 1 / 3, f)
+        np.add(f, dark, out=f)
+        cv2.transform(f, _F_TO_SPLIT, out)
+    return result
+
+
+def recolor(pixels, ab, saturation=1.0, guide=None, out=None, blend=1.0, threads=1):
+    """Merges a photograph's own lightness with the colors of its small view.
+
+    Args:
+        pixels: uint8 or uint16 array of shape `(height, width)` or
+            `(height, width, 3)`, gamma-encoded sRGB. L* of the result is L* of this.
+        ab: float32 array of shape `(h, w, 2)`, a* and b* / 110, covering the picture.
+        saturation: Factor of a* and b*.
+        guide: float32 array of shape `(h, w)`, lightness of the small view in
+            `lightness`' unit: colors then follow the edges of the photograph. None:
+            colors are enlarged bilinearly.
+        out: Array that takes the result, of `pixels`' dtype and shape
+            `(height, width, 3)`; may be `pixels` itself. None: a new one.
+        blend: 1 is the merged picture, 0 is `pixels`; between them a mix.
+        threads: Threads to work with.
+
+    Returns:
+        RGB array of shape `(height, width, 3)`, gamma-encoded, of `pixels`' dtype.
+    """
+    height, width = pixels.shape[:2]
+    if out is None:
+        out = np.empty((height, width, 3), pixels.dtype)
+    offsets = ab * (_AB_TO_F * np.float32(saturation))
+    if guide is None:
+        offsets = np.clip(offsets, np.float32(_F_LOW), np.float32(_F_HIGH))
+        planes = cv2.split(offsets)
+    else:
+        planes = _local_lines(guide, offsets)
+    rows = _Rows(planes, height, width)
+    step = max(1, min(height, _TILE // width))
+    starts, lock = iter(range(0, height, step)), threading.Lock()
+
+    def work():
+        tile = _Tile(step, width)
+        while True:
+            with lock:
+                top = next(starts, None)
+            if top is None:
+                return
+            bottom = min(top + step, height)
+            source = pixels[top:bottom]
+            kept = source.copy() if blend != 1 else None
+            tile.recolor(source, rows, top, out[top:bottom])
+            if kept is not None:
+                _mix_in(kept, blend, out[top:bottom])
+
+    if threads == 1 or height * width < _ALONE:
+        work()
+        return out
+    with ThreadPoolExecutor(threads) as pool:
+        for job in [pool.submit(work) for _ in range(threads)]:
+            job.result()
+    return out
+
+
+class _Rows:
+    """Small planes, enlarged to full width at once and to full height row by row."""
+
+    def __init__(self, planes, height, width):
+        small = planes[0].shape[0]
+        self.count = len(planes)
+        self._planes = np.empty((len(planes), small, width), "float32")
+        for plane, wide in zip(planes, self._planes, strict=True):
+            cv2.resize(plane, (width, small), wide, interpolation=cv2.INTER_LINEAR)
+        # Pixel centers, as OpenCV and every deep-learning resize agree on them.
+        at = (np.arange(height, dtype="float64") + 0.5) * (small / height) - 0.5
+        at = np.clip(at, 0, small - 1)
+        self._above = np.minimum(at.astype("intp"), max(small - 2, 0))
+        self._below = np.minimum(self._above + 1, small - 1)
+        self._share = (at - self._above).astype("float32")[:, None]
+
+    def read(self, top, out, scratch):
+        """Reads rows from `top` on into `out`, `(count, rows, width)`."""
+        rows = slice(top, top + out.shape[1])
+        np.take(self._planes, self._above[rows], axis=1, out=out, mode="clip")
+        np.take(self._planes, self._below[rows], axis=1, out=scratch, mode="clip")
+        scratch -= out
+        scratch *= self._share[rows]
+        out += scratch
+
+
+class _Tile:
+    """Working memory of one thread, and the arithmetic of one tile.
+
+    Planes lie stacked, so that one call works on two, three or four of them: NumPy
+    lets other threads run inside a call, and stops them between two calls.
+    """
+
+    _to_rgb = WHITE_XYZ_TO_RGB.astype("float32")[:, :, None, None]
+
+    def __init__(self, rows, width):
+        self._planes = np.empty((8, rows, width), "float32")
+        self._steps = np.empty((3, rows, width), "uint16")
+        self._levels = np.empty((3, rows, width), "uint8")
+        self._gray = np.empty((2, rows, width), "float32")
+        self._linear = np.empty((rows, width, 3), "float32")
+        # NumPy compares with a plane four times faster than with a number.
+        self._deltas = np.full((rows, width), DELTA, "float32")
+        self._ones = np.ones((rows, width), "float32")
+
+    def recolor(self, pixels, rows, top, out):
+        """Recolors one tile; `out` may be `pixels`."""
+        count = pixels.shape[0]
+        planes = self._planes[:, :count]
+        y, fy = self._gray[:, :count]
+        _measure(pixels, y, fy, self._linear[:count], self._steps[0, :count])
+        rows.read(top, planes[: rows.count], planes[4 : 4 + rows.count])
+        offsets = planes[:2]
+        if rows.count == 4:
+            # Guided: offset = intercept + slope * f.
+            slopes = planes[2:4]
+            slopes *= fy
+            offsets += slopes
+            for offset, low, high in zip(offsets, _F_LOW, _F_HIGH, strict=True):
+                np.clip(offset, np.float32(low), np.float32(high), out=offset)
+        self._cube(offsets, fy, y, planes[2:4], planes[4:6])
+        # Each row of the matrix sums to 1, so gray passes through it unchanged and
+        # only the offsets of X and Z from Y need weights.
+        linear, spare = planes[2:5], planes[5:8]
+        np.multiply(self._to_rgb[:, 0], offsets[0], out=linear)
+        np.multiply(self._to_rgb[:, 2], offsets[1], out=spare)
+        linear += spare
+        self._fit(y, linear, planes[0], planes[1], planes[5])
+        linear += y
+        if out.dtype == np.uint8:
+            self._to_levels(linear, out)
+        else:
+            for at, channel in enumerate(linear):
+                out[..., at] = linear_to_srgb(channel) * 65535 + 0.5
+
+    def _cube(self, offsets, fy, y, cubes, spare):
+        # From f(X) - f(Y) and f(Z) - f(Y) to X - Y and Z - Y, in place.
+        offsets += fy
+        if offsets.min() >= DELTA:
+            np.multiply(offsets, offsets, out=cubes)
+            cubes *= offsets
+            np.subtract(cubes, y, out=offsets)
+            return
+        # Below delta f is the cube's tangent there: cube what lies above it, and go
+        # along the tangent for the rest.
+        np.maximum(offsets, self._deltas[: len(y)], out=spare)
+        offsets -= spare
+        offsets *= np.float32(3 * DELTA**2)
+        np.multiply(spare, spare, out=cubes)
+        cubes *= spare
+        offsets += cubes
+        offsets -= y
+
+    def _fit(self, y, offsets, share, reach, room):
+        # Colors outside sRGB move towards the gray of their own luminance, in linear
+        # light: chroma is lost, L* is kept (`graph` does the same). Of the three
+        # offsets from that gray one is negative and one positive, or all are 0.
+        tiny = np.float32(1e-6)
+        np.maximum(offsets[0], offsets[1], out=reach)
+        np.maximum(reach, offsets[2], out=reach)
+        reach += tiny
+        ones = self._ones[: len(y)]
+        np.subtract(ones, y, out=room)
+        np.divide(room, reach, out=share)
+        np.minimum(offsets[0], offsets[1], out=reach)
+        np.minimum(reach, offsets[2], out=reach)
+        np.subtract(tiny, reach, out=reach)
+        np.divide(y, reach, out=room)
+        np.minimum(share, room, out=share)
+        if share.min() < 1:
+            np.minimum(share, ones, out=share)
+            offsets *= share
+
+    def _to_levels(self, linear, out):
+        steps, levels = self._steps[:, : len(out)], self._levels[:, : len(out)]
+        np.multiply(linear, np.float32(_STEPS), out=steps, casting="unsafe")
+        for step, level in zip(steps, levels, strict=True):
+            _look_up(step, _OUT_8, level)
+        cv2.merge(list(levels), out)
+
+
+def _look_up(steps, table, out):
+    # OpenCV looks 16-bit values up since 5.0, three times as fast as NumPy.
+    if _WIDE_LUT:
+        cv2.LUT(steps, table, out)
+    else:
+        np.take(table, steps, out=out, mode="clip")
+
+
+def _local_lines(guide, offsets):
+    # What the network says is smooth: its finest layer is a quarter of the view. Let
+    # `low` be the view's f, made as smooth. Where colors change along with `low`, they
+    # change along with what `low` has lost, too: offset + slope * (f - low), with f the
+    # photograph's own at full size and the slope of the best line in each window. A
+    # guided filter (He & Sun 2015) would return the line itself, and blur what of the
+    # colors is not in the lightness. On true ab at a quarter of the view, 27 pictures,
+    # this gains 0.4 dB over bilinear upsampling, 0.5 dB along edges.
+    f = ((LIGHTNESS_SCALE * (guide + 1) + 16) / 116).astype("float32")
+    height, width = f.shape
+    quarter = max(1, width // 4), max(1, height // 4)
+    low = cv2.resize(f, quarter, interpolation=cv2.INTER_AREA)
+    low = cv2.resize(low, (width, height), interpolation=cv2.INTER_LINEAR)
+    mean = _box(low)
+    variance = _box(low * low) - mean * mean
+    slopes, intercepts = [], []
+    for offset in cv2.split(offsets):
+        slope = _box(low * offset) - mean * _box(offset)
+        slope *= np.float32(_GAIN) / (variance + np.float32(_EDGE**2))
+        slopes.append(slope)
+        intercepts.append(offset - slope * low)
+    return intercepts + slopes
+
+
+def _box(plane):
+    return cv2.blur(plane, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT)
+
+
+def _mix_in(original, blend, out):
+    if original.ndim == 2:
+        original = np.repeat(original[..., None], 3, axis=2)
+    cv2.addWeighted(out, blend, original, 1 - blend, 0, dst=out)

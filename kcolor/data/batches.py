@@ -1,0 +1,180 @@
+"""From a source to batches: decode and crop per picture, color per batch.
+
+What a reader would get wrong: the order and every random draw depend on the seed and on
+the count of pictures drawn so far alone, so a run can go on at any step as if it had
+never stopped. Nothing here keeps a random state.
+
+On the TensorFlow backend batches come from tf.data; on the others from a pool of
+threads. Both run the same functions in the same order and give the same batches.
+"""
+
+import itertools
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import keras
+import numpy as np
+
+from kcolor.color.graph import split
+from kcolor.color.host import split_on_host
+from kcolor.data.augment import degrade_lightness, random_crop
+from kcolor.images.resize import resize_square
+from kcolor.parallel import read_ahead
+
+_THREADS = 4
+# Streams of random draws that must not repeat each other.
+_ORDER, _CROP, _DEGRADE = range(3)
+
+
+def training_batches(
+    source, size, batch_size, seed=0, start=0, degrade=0.0, crop=(0.5, 1.0)
+):
+    """Builds the endless stream of training batches.
+
+    Each pass visits every picture as often as its weight says, in a new order. A
+    picture is cropped, flipped and turned a little at random.
+
+    Args:
+        source: `Source` of color photographs; a paired source's gray picture is the
+            input of its color picture.
+        size: Side of the square crops, in pixels.
+        batch_size: Pictures per batch.
+        seed: Seed of order and augmentation.
+        start: How many pictures a former run has drawn; the stream goes on there.
+        degrade: Share of the inputs, in [0, 1], whose lightness alone is made to look
+            like an old photograph's, see `degrade_lightness`.
+        crop: Least and greatest side of a crop, as shares of the picture's shorter
+            side.
+
+    Returns:
+        `tf.data.Dataset`, or an iterator on other backends, of `(lightness, target)`:
+        float32 `(B, size, size, 1)` and `(B, size, size, 3)`, the target being the
+        true lightness and ab, in `kcolor.color.graph.split`'s units.
+    """
+    paired = source.paired
+    short_side = reading_size(size, crop)
+
+    def order():
+        epoch, position = divmod(start, pass_length(source))
+        drawn = start
+        while True:
+            rng = np.random.default_rng((seed, _ORDER, epoch))
+            for index in _one_pass(source.weights, rng)[position:]:
+                yield int(index), drawn
+                drawn += 1
+            epoch, position = epoch + 1, 0
+
+    def orders():
+        pictures = order()
+        while True:
+            yield np.array(list(itertools.islice(pictures, batch_size)))
+
+    def load(index, drawn):
+        def cut(picture):
+            # A generator of its own for each of a pair gives both the same crop.
+            rng = np.random.default_rng((seed, _CROP, drawn))
+            return random_crop(picture, size, rng, *crop)
+
+        rgb, gray = source.pair(index, short_side)
+        if not paired:
+            return cut(rgb), None
+        if gray.shape != rgb.shape:
+            gray = cv2.resize(gray, rgb.shape[1::-1], interpolation=cv2.INTER_AREA)
+        return cut(rgb), cut(gray)
+
+    def make_batch(numbers):
+        pairs = [load(index, drawn) for index, drawn in numbers.tolist()]
+        target = split_on_host([rgb for rgb, _ in pairs])
+        lightness = target[..., :1]
+        if paired:
+            lightness = split_on_host([gray for _, gray in pairs])[..., :1]
+        if degrade:
+            rng = np.random.default_rng((seed, _DEGRADE, int(numbers[0, 1])))
+            lightness = degrade_lightness(lightness, rng, degrade)
+        return np.ascontiguousarray(lightness), target
+
+    if keras.backend.backend() == "tensorflow":
+        return _tensorflow_batches(orders, make_batch, (batch_size, size, size))
+    return _host_batches(orders, make_batch)
+
+
+def reading_size(size, crop):
+    """Returns the short side at which pictures are read: no crop is then enlarged."""
+    return math.ceil(size / crop[0])
+
+
+def pass_length(source):
+    """Returns how many pictures one pass of `training_batches` draws."""
+    weights = np.array(source.weights)
+    # The sum of 0.1 ten times is less than 1.
+    return max(1, int(np.floor(weights.sum() + 1e-6)))
+
+
+def evaluation_batches(source, size, batch_size):
+    """Builds one pass over a source in its own order, whole pictures, nothing random.
+
+    Args:
+        source: `Source`.
+        size: Side that pictures are resized to, see `resize_square`.
+        batch_size: Pictures per batch; the last batch may be short.
+
+    Returns:
+        List of batches `(lightness, target)` as `training_batches` gives, as NumPy
+        arrays, computed when asked for.
+    """
+    paired = source.paired
+
+    def load(index):
+        rgb, gray = source.pair(index)
+        rgb = resize_square(rgb, size)
+        return rgb, resize_square(gray, size) if paired else rgb
+
+    class Pass:
+        def __iter__(self):
+            with ThreadPoolExecutor(_THREADS) as pool:
+                pictures = read_ahead(pool, load, range(len(source)), 2 * batch_size)
+                while chunk := list(itertools.islice(pictures, batch_size)):
+                    rgb, gray = (np.stack(part) for part in zip(*chunk, strict=True))
+                    lightness, target = _to_lab(rgb, gray, paired)
+                    yield np.asarray(lightness), np.asarray(target)
+
+    return Pass()
+
+
+def _one_pass(weights, rng):
+    """Draws each picture floor(weight) times, and the rest of its weight by chance."""
+    order = rng.permutation(len(weights))
+    # Of weights in a random order, a picture is drawn wherever their sum passes a
+    # whole number: once per whole weight, and the length of a pass never varies.
+    total = np.floor(np.cumsum(np.array(weights)[order]) + 1e-6).astype(int)
+    drawn = np.repeat(order, np.diff(total, prepend=0))
+    return rng.permutation(drawn if len(drawn) else order[:1])
+
+
+def _to_lab(rgb, gray, paired):
+    lightness, ab = split(rgb)
+    target = keras.ops.concatenate([lightness, ab], axis=-1)
+    return split(gray)[0] if paired else lightness, target
+
+
+def _tensorflow_batches(orders, make_batch, shape):
+    import tensorflow as tf
+
+    # A batch is one element from the start: an element a picture would cost tf.data as
+    # much as cropping it.
+    def make_tensors(numbers):
+        batch = tf.numpy_function(make_batch, [numbers], [tf.float32, tf.float32])
+        for part, channels in zip(batch, (1, 3), strict=True):
+            part.set_shape((*shape, channels))
+        return tuple(batch)
+
+    numbers = tf.TensorSpec((shape[0], 2), tf.int64)
+    dataset = tf.data.Dataset.from_generator(orders, output_signature=numbers)
+    dataset = dataset.map(make_tensors, num_parallel_calls=tf.data.AUTOTUNE)
+    return dataset.prefetch(4)
+
+
+def _host_batches(orders, make_batch):
+    with ThreadPoolExecutor(_THREADS) as pool:
+        yield from read_ahead(pool, make_batch, orders(), 2 * _THREADS)

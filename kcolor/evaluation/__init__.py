@@ -1,0 +1,1 @@
+"""Evaluation: measuring models against the truth, and reporting it."""

@@ -1,0 +1,1 @@
+"""Pictures in files: formats, decoding, encoding, resizing. No TensorFlow, no Keras."""

@@ -1,0 +1,241 @@
+"""Writes photo files, with everything that came along with the pixels.
+
+Pillow writes most formats; OpenCV writes JPEG, straight from the array, and 16-bit PNG,
+and the metadata is put into its output; TIFF has a writer of its own.
+"""
+
+import contextlib
+import struct
+import zlib
+
+import cv2
+import numpy as np
+
+from kcolor.errors import DataError
+from kcolor.images import exif
+from kcolor.images.decode import CODEC_ERRORS, MAX_EDGE, TIFF_TEXTS, Page, to_8_bits
+
+_MANY_PAGES = ("TIFF", "GIF", "WEBP", "PNG")
+_KEEPS_ORIENTATION = ("JPEG", "PNG", "TIFF", "WEBP")
+_KEEPS_ALPHA = ("PNG", "TIFF", "WEBP", "GIF")
+_KEEPS_16_BITS = ("PNG", "TIFF")
+
+
+def write(file, pages, kind, quality=None):
+    """Writes pages as a photo file.
+
+    Args:
+        file: Binary file, writable and seekable.
+        pages: Iterable of `photo.Page`s with RGB pixels, taken one at a time.
+        kind: One of `photo.WRITABLE`.
+        quality: 1 to 100 for JPEG and WebP; None: 95 and 90, or lossless where the
+            input was.
+
+    Raises:
+        DataError: If the format cannot hold the picture, or not all its pages.
+    """
+    pages = iter(pages)
+    if kind == "TIFF":
+        from kcolor.images import tiff
+
+        tiff.write(file, map(_with_tags, pages))
+        return
+    first = next(pages)
+    count = first.metadata.get("pages", 1)
+    if count > 1 and (kind not in _MANY_PAGES or "tags" in first.metadata):
+        many = "TIFF" if "tags" in first.metadata else "GIF, WebP, PNG or TIFF"
+        raise DataError(
+            f"it has {count} pages, and {kind} would hold only one (write {many})"
+        )
+    if kind == "PNG" and first.pixels.dtype == np.uint16:
+        _write_png_16(file, first)
+        return
+    first = _fit_to(kind, first)
+    if kind == "JPEG":
+        _write_jpeg(file, first, quality or 95)
+        return
+    image, options = _as_image(first, kind), _options(first.metadata, kind, quality)
+    if count > 1:
+        rest = [_as_image(_fit_to(kind, page), kind) for page in pages]
+        options |= _animation(first.metadata, kind)
+        options |= {"save_all": True, "append_images": rest}
+    with _unwritable(kind):
+        image.save(file, format=kind, **options)
+
+
+def _with_tags(page):
+    # Maker, model, date and the like, out of another format's EXIF.
+    if "tags" not in page.metadata and page.metadata.get("exif"):
+        from PIL.Image import Exif
+
+        block = Exif()
+        with contextlib.suppress(*CODEC_ERRORS):
+            block.load(page.metadata["exif"])
+            texts = {tag: block[tag] for tag in TIFF_TEXTS if tag in block}
+            page.metadata["tags"] = {
+                tag: text for tag, text in texts.items() if isinstance(text, str)
+            }
+    return page
+
+
+def _fit_to(kind, page):
+    # What the format cannot hold: 16 bits are rounded to 8, alpha is laid on white, an
+    # orientation tag is carried out.
+    pixels, alpha, metadata = page.pixels, page.alpha, page.metadata
+    if pixels.dtype == np.uint16 and kind not in _KEEPS_16_BITS:
+        pixels = to_8_bits(pixels)
+        alpha = None if alpha is None else to_8_bits(alpha)
+    if alpha is not None and kind not in _KEEPS_ALPHA:
+        share = alpha[..., None].astype("float32") / 255
+        pixels = (pixels * share + 255 * (1 - share) + 0.5).astype("uint8")
+        alpha = None
+    orientation = page.orientation
+    if orientation != 1 and kind not in _KEEPS_ORIENTATION:
+        pixels = exif.upright(pixels, orientation)
+        alpha = None if alpha is None else exif.upright(alpha, orientation)
+        metadata = metadata | {"exif": exif.cleaned(metadata.get("exif", b""), 1)}
+        orientation = 1
+    return Page(np.ascontiguousarray(pixels), alpha, orientation, metadata)
+
+
+def _as_image(page, kind):
+    from PIL import Image
+
+    image = Image.fromarray(page.pixels)
+    if page.alpha is not None:
+        image.putalpha(Image.fromarray(np.ascontiguousarray(page.alpha)))
+    if kind == "GIF" and page.alpha is None:
+        image = image.quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
+    if "duration" in page.metadata:
+        image.info["duration"] = page.metadata["duration"]
+    return image
+
+
+def _options(metadata, kind, quality):
+    kept = {
+        key: metadata[key]
+        for key in ("exif", "icc_profile", "dpi", "xmp", "comment")
+        if metadata.get(key)
+    }
+    if kind == "PNG":
+        return _png_texts(kept, metadata) | {"compress_level": 2}
+    if kind == "WEBP":
+        lossless = metadata.get("lossless", False) and quality is None
+        return kept | {"quality": quality or 90, "lossless": lossless, "method": 3}
+    if kind == "GIF":
+        return {key: kept[key] for key in ("comment",) if key in kept}
+    return {"dpi": kept["dpi"]} if kind == "BMP" and "dpi" in kept else {}
+
+
+def _png_texts(kept, metadata):
+    from PIL.PngImagePlugin import PngInfo
+
+    kept.pop("comment", None)
+    xmp = kept.pop("xmp", None)
+    info = PngInfo()
+    for key, value in metadata.get("texts", {}).items():
+        info.add_itxt(key, value)
+    if xmp:
+        info.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
+    return kept | {"pnginfo": info}
+
+
+def _animation(metadata, kind):
+    options = {}
+    if kind == "WEBP":
+        # Pillow takes a duration for each frame from GIF and PNG only.
+        options["duration"] = int(metadata.get("duration", 100))
+    if "loop" in metadata:
+        options["loop"] = metadata["loop"]
+    if kind == "GIF":
+        options |= {"disposal": 2, "optimize": False}
+    return options
+
+
+def _write_jpeg(file, page, quality):
+    # OpenCV reads the array as it is, where Pillow would copy it into an image first.
+    # Without chroma subsampling: colors that end at an edge stay there.
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    pixels = cv2.cvtColor(page.pixels, cv2.COLOR_RGB2BGR, dst=page.pixels)
+    if max(pixels.shape) > MAX_EDGE:
+        raise DataError(f"a JPEG's edge may have at most {MAX_EDGE} pixels")
+    done, data = cv2.imencode(".jpg", pixels, options)
+    if not done:
+        raise DataError("cannot be written as JPEG")
+    # OpenCV's JFIF header ends at byte 20; what describes the picture goes behind it.
+    head = bytearray(data[:20].tobytes())
+    if page.metadata.get("dpi"):
+        x, y = (min(round(value), 65_535) for value in page.metadata["dpi"])
+        struct.pack_into(">BHH", head, 13, 1, x, y)
+    file.write(head)
+    for marker, body in _jpeg_parts(page.metadata):
+        # A segment holds 65,533 bytes; what is longer came from a format without that
+        # limit, and cannot come along.
+        if len(body) <= 65_533:
+            file.write(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body)
+    file.write(data[20:].data)
+
+
+def _jpeg_parts(metadata):
+    # (marker, body) of each segment, in the order in which readers expect them.
+    if metadata.get("exif"):
+        yield 0xE1, b"Exif\0\0" + metadata["exif"].removeprefix(b"Exif\0\0")
+    if metadata.get("xmp"):
+        yield 0xE1, b"http://ns.adobe.com/xap/1.0/\0" + metadata["xmp"]
+    profile, step = metadata.get("icc_profile", b""), 65_519
+    count = -(-len(profile) // step)
+    for number in range(count if count < 256 else 0):
+        part = profile[number * step : (number + 1) * step]
+        yield 0xE2, b"ICC_PROFILE\0" + bytes([number + 1, count]) + part
+    for caption in metadata.get("captions", ()):
+        yield 0xED, caption
+    if metadata.get("comment"):
+        yield 0xFE, metadata["comment"]
+
+
+def _write_png_16(file, page):
+    channels = [page.pixels[..., 2], page.pixels[..., 1], page.pixels[..., 0]]
+    if page.alpha is not None:
+        channels.append(page.alpha)
+    fast = [cv2.IMWRITE_PNG_COMPRESSION, 2]
+    done, data = cv2.imencode(".png", cv2.merge(channels), fast)
+    if not done:
+        raise DataError("the 16-bit PNG could not be written")
+    # The header chunk ends at byte 33; what describes the picture goes behind it.
+    file.write(data[:33].tobytes())
+    for kind, body in _png_chunks(page.metadata):
+        checksum = zlib.crc32(kind + body)
+        file.write(struct.pack(">I", len(body)) + kind + body)
+        file.write(struct.pack(">I", checksum))
+    file.write(data[33:].data)
+
+
+def _png_chunks(metadata):
+    if metadata.get("icc_profile"):
+        yield b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata["icc_profile"])
+    if metadata.get("dpi"):
+        x, y = (round(float(value) / 0.0254) for value in metadata["dpi"])
+        yield b"pHYs", struct.pack(">IIB", x, y, 1)
+    if metadata.get("exif"):
+        yield b"eXIf", metadata["exif"].removeprefix(b"Exif\0\0")
+    texts = dict(metadata.get("texts", {}))
+    if metadata.get("xmp"):
+        texts["XML:com.adobe.xmp"] = metadata["xmp"].decode("utf-8", "replace")
+    for key, value in texts.items():
+        name = key.encode("latin-1", "replace")[:79]
+        yield b"iTXt", name + b"\0\0\0\0\0" + value.encode("utf-8")
+
+
+@contextlib.contextmanager
+def _unwritable(kind):
+    try:
+        yield
+    except DataError:
+        raise
+    except OSError as error:
+        if error.errno:
+            raise  # Disk full, folder gone: the system's own message names it.
+        raise DataError(f"cannot be written as {kind} ({error})") from error
+    except (ValueError, TypeError, KeyError, struct.error, OverflowError) as error:
+        raise DataError(f"cannot be written as {kind} ({error})") from error

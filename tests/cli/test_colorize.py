@@ -1,0 +1,322 @@
+"""`kcolor colorize` and `kcolor models` as a person uses them."""
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from kcolor.cli.main import main
+from kcolor.color import host as merge
+
+
+def _photo(seed=0, height=75, width=118, channels=3):
+    rng = np.random.default_rng(seed)
+    noise = rng.integers(0, 256, (6, 9)).astype("uint8")
+    gray = cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.repeat(gray[..., None], 3, axis=2) if channels == 3 else gray
+
+
+def _save(path, seed=0, **size):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), _photo(seed, **size))
+    return path
+
+
+def _run(*arguments, model=None, **options):
+    arguments = ["colorize", *map(str, arguments)]
+    if model is not None:
+        arguments += ["--model", str(model)]
+    return CliRunner().invoke(main, arguments, **options)
+
+
+def test_a_photograph_comes_out_in_color_at_its_own_size(tmp_path, any_size_tflite):
+    source = _save(tmp_path / "old.png")
+    result = _run(source, "-o", tmp_path / "new.png", model=any_size_tflite)
+    assert result.exit_code == 0, result.output
+    before, after = cv2.imread(str(source)), cv2.imread(str(tmp_path / "new.png"))
+    assert after.shape == before.shape
+    assert np.ptp(after.astype(int), axis=2).mean() > 5
+    error = 50 * np.abs(
+        merge.lightness(after[..., ::-1].copy()) - merge.lightness(before)
+    )
+    assert error.mean() < 0.5
+
+
+def test_without_output_the_result_lies_beside_the_input(tmp_path, any_size_tflite):
+    source = _save(tmp_path / "old.jpg")
+    result = _run(source, model=any_size_tflite)
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "old-color.jpg",
+        "old.jpg",
+    ]
+    assert result.stdout.strip() == str(tmp_path / "old-color.jpg")
+
+
+def test_a_folder_keeps_its_tree(tmp_path, any_size_tflite):
+    for number, name in enumerate(["a.jpg", "deep/er/b.png", "deep/c.tif"]):
+        _save(tmp_path / "in" / name, seed=number)
+    (tmp_path / "in" / "notes.txt").write_text("no photograph")
+    result = _run(tmp_path / "in", "-o", tmp_path / "out", model=any_size_tflite)
+    assert result.exit_code == 0, result.output
+    found = [str(p.relative_to(tmp_path / "out")) for p in tmp_path.rglob("out/**/*.*")]
+    assert sorted(found) == ["a.jpg", "deep/c.tif", "deep/er/b.png"]
+
+
+def test_one_bad_file_is_named_and_does_not_stop_the_rest(tmp_path, any_size_tflite):
+    for number in range(3):
+        _save(tmp_path / "in" / f"{number}.jpg", seed=number)
+    (tmp_path / "in" / "1.jpg").write_bytes(b"no picture")
+    result = _run(tmp_path / "in", "-o", tmp_path / "out", model=any_size_tflite)
+    assert result.exit_code == 1
+    assert sorted(os.listdir(tmp_path / "out")) == ["0.jpg", "2.jpg"]
+    errors = [line for line in result.output.splitlines() if "Error" in line]
+    assert len(errors) == 1 and "1.jpg" in errors[0]
+
+
+def test_existing_results_are_kept_skipped_or_replaced(tmp_path, any_size_tflite):
+    source, target = _save(tmp_path / "a.png"), tmp_path / "b.png"
+    target.write_bytes(b"mine")
+    refused = _run(source, "-o", target, model=any_size_tflite)
+    assert refused.exit_code == 1 and "--overwrite" in refused.output
+    skipped = _run(source, "-o", target, "--skip-existing", model=any_size_tflite)
+    assert skipped.exit_code == 0 and target.read_bytes() == b"mine"
+    replaced = _run(source, "-o", target, "--overwrite", model=any_size_tflite)
+    assert replaced.exit_code == 0 and target.read_bytes() != b"mine"
+    both = _run(source, "-o", target, "--overwrite", "--skip-existing")
+    assert both.exit_code == 2
+
+
+def test_an_input_is_never_overwritten(tmp_path, any_size_tflite):
+    source = _save(tmp_path / "a.png")
+    data = source.read_bytes()
+    for out in (source, tmp_path):
+        result = _run(source, "-o", out, "--overwrite", model=any_size_tflite)
+        assert result.exit_code == 1 and "overwrite an input" in result.output
+    assert source.read_bytes() == data
+
+
+def test_two_results_never_share_a_name(tmp_path, any_size_tflite):
+    for name in ("in/a.png", "in/a.bmp"):
+        _save(tmp_path / name)
+    result = _run(
+        tmp_path / "in",
+        "-o",
+        tmp_path / "out",
+        "--format",
+        "jpg",
+        model=any_size_tflite,
+    )
+    assert result.exit_code == 1 and "a.jpg" in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_result_leaves_the_output_folder(tmp_path, any_size_tflite):
+    _save(tmp_path / "in" / "sub" / "a.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out" / "sub").symlink_to(tmp_path / "elsewhere")
+    result = _run(tmp_path / "in", "-o", tmp_path / "out", model=any_size_tflite)
+    assert result.exit_code == 1 and "leads out of" in result.output
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_results_inside_the_input_folder_are_no_input(tmp_path, any_size_tflite):
+    _save(tmp_path / "a.png")
+    for _ in range(2):
+        result = _run(
+            tmp_path, "-o", tmp_path / "out", "--overwrite", model=any_size_tflite
+        )
+        assert result.exit_code == 0, result.output
+    assert [p.name for p in tmp_path.rglob("*.png")] == ["a.png", "a.png"]
+
+
+def _unreadable(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"\xff\xd8\xff\xe0 no more than this")
+    return path
+
+
+@pytest.mark.parametrize(
+    "make, says",
+    [
+        (lambda folder: folder / "missing.jpg", "missing.jpg: no such file"),
+        (_unreadable, "a.jpg: damaged"),
+        (lambda folder: folder, "no photographs in this folder"),
+    ],
+    ids=["missing", "damaged", "empty folder"],
+)
+def test_what_cannot_be_read_is_one_line_and_no_file(
+    tmp_path, any_size_tflite, make, says
+):
+    out = tmp_path / "result.jpg"
+    result = _run(make(tmp_path), "-o", out, model=any_size_tflite)
+    assert result.exit_code == 1
+    assert says in result.output and len(result.output.splitlines()) == 1
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "model, says",
+    [
+        ("nonesuch", "no preset 'nonesuch'"),
+        ("no/such.tflite", "no such file"),
+        ("garbage.tflite", "not a TFLite file"),
+        ("run.keras", "kcolor export"),
+    ],
+)
+def test_a_model_that_will_not_do_is_one_line(tmp_path, monkeypatch, model, says):
+    monkeypatch.chdir(tmp_path)
+    source = _save(tmp_path / "a.png")
+    (tmp_path / "garbage.tflite").write_bytes(b"garbage" * 9)
+    (tmp_path / "run.keras").write_bytes(b"")
+    result = _run(source, "-o", "out.png", model=model)
+    assert result.exit_code == 1 and says in result.output
+    assert len(result.output.splitlines()) == 1
+    assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write")
+def test_a_read_only_output_is_one_line(tmp_path, any_size_tflite):
+    source = _save(tmp_path / "a.png")
+    (tmp_path / "locked").mkdir(mode=0o555)
+    result = _run(source, "-o", tmp_path / "locked" / "b.png", model=any_size_tflite)
+    assert result.exit_code == 1 and len(result.output.splitlines()) == 1
+
+
+def test_an_output_that_is_no_folder_is_one_line(tmp_path, any_size_tflite):
+    source = _save(tmp_path / "a.png")
+    (tmp_path / "file").write_text("")
+    result = _run(source, "-o", tmp_path / "file" / "b.png", model=any_size_tflite)
+    assert result.exit_code == 1 and len(result.output.splitlines()) == 1
+
+
+def test_standard_input_to_standard_output(tmp_path, any_size_tflite):
+    data = _save(tmp_path / "a.png").read_bytes()
+    result = _run("-", "-o", "-", model=any_size_tflite, input=io.BytesIO(data))
+    assert result.exit_code == 0
+    found = cv2.imdecode(np.frombuffer(result.stdout_bytes, "uint8"), 1)
+    assert found.shape == _photo().shape
+    assert np.ptp(found.astype(int), axis=2).mean() > 5
+
+
+def test_compare_writes_before_and_after(tmp_path, any_size_tflite):
+    source = _save(tmp_path / "a.png")
+    result = _run(source, "-o", tmp_path / "b.png", "--compare", model=any_size_tflite)
+    assert result.exit_code == 0, result.output
+    pair = cv2.imread(str(tmp_path / "b.png"))
+    np.testing.assert_array_equal(pair[:, :118], cv2.imread(str(source)))
+    assert pair.shape == (75, 236, 3)
+    assert np.ptp(pair[:, 118:].astype(int), axis=2).mean() > 5
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--saturation", "-1"], ["--blend", "2"], ["--format", "xyz"], ["--jobs", "0"]],
+)
+def test_wrong_usage_is_exit_2(tmp_path, arguments):
+    result = _run(_save(tmp_path / "a.png"), *arguments)
+    assert result.exit_code == 2
+    assert _run().exit_code == 2
+
+
+def test_a_picture_over_the_limit_is_refused(tmp_path, any_size_tflite):
+    source = _save(tmp_path / "a.png")
+    result = _run(source, "--max-megapixels", "0.005", model=any_size_tflite)
+    assert result.exit_code == 1 and "--max-megapixels" in result.output
+
+
+def test_the_light_path_loads_nothing_heavy(tmp_path, any_size_tflite):
+    source = _save(tmp_path / "a.jpg")
+    script = (
+        "import sys; from kcolor.cli import main\n"
+        f"main(['colorize', {str(source)!r}, '--model', {str(any_size_tflite)!r}],"
+        " standalone_mode=False)\n"
+        "heavy = {'tensorflow', 'keras', 'torch', 'jax', 'skimage', 'matplotlib',"
+        " 'rich', 'scipy'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+    # The delegate's chatter is held back too.
+    assert done.stderr == ""
+
+
+def test_help_shows_examples_line_by_line():
+    lines = CliRunner().invoke(main, ["colorize", "--help"]).output.splitlines()
+    assert "  kcolor colorize - < in.jpg > out.jpg" in lines
+
+
+def test_every_control_reaches_the_picture(tmp_path, any_size_tflite):
+    source = _save(tmp_path / "a.png", height=300, width=400)
+    found = {}
+    for number, options in enumerate(
+        [
+            [],
+            ["--saturation", "0.5"],
+            ["--blend", "0.5"],
+            ["--upsampling", "bilinear"],
+            ["--render-size", "512"],
+            ["--jobs", "1"],
+        ]
+    ):
+        target = tmp_path / f"{number}.png"
+        result = _run(source, "-o", target, *options, model=any_size_tflite)
+        assert result.exit_code == 0, result.output
+        found[" ".join(options)] = target.read_bytes()
+    assert found.pop("--jobs 1") == found[""]
+    assert len(set(found.values())) == 5
+
+
+def test_quality_changes_the_size(tmp_path, any_size_tflite):
+    source = _save(tmp_path / "a.jpg", height=300, width=400)
+    sizes = []
+    for quality in (50, 80, 95):
+        target = tmp_path / f"{quality}.jpg"
+        _run(source, "-o", target, "--quality", quality, model=any_size_tflite)
+        sizes.append(target.stat().st_size)
+    assert sizes == sorted(set(sizes))
+    default = tmp_path / "default.jpg"
+    _run(source, "-o", default, model=any_size_tflite)
+    assert default.stat().st_size == sizes[-1]
+
+
+def test_function_and_command_agree_on_defaults():
+    import inspect
+
+    from kcolor.inference.colorizer import Colorizer
+
+    ours = inspect.signature(Colorizer.__init__).parameters
+    command = main.commands["colorize"]
+    context = command.make_context("colorize", ["photo.jpg"])
+    shared = ours.keys() & context.params.keys()
+    assert len(shared) == 5
+    for name in shared:
+        assert context.params[name] == ours[name].default, name
+
+
+def test_models_lists_the_presets():
+    from kcolor import presets
+
+    result = CliRunner().invoke(main, ["models"])
+    assert result.exit_code == 0
+    table = result.output.split("\n\n")[0].splitlines()
+    rows = {line.split()[0]: line.split() for line in table}
+    for name, card in presets.cards().items():
+        bundled, megabytes, milliseconds, *figures = rows[name][1:]
+        assert (bundled == "yes") == (name in presets.names())
+        assert float(megabytes) > 0 and float(milliseconds) > 0
+        assert len(figures) == 5
+        if bundled == "yes":
+            content = presets.find(name).read_bytes()
+            assert hashlib.sha256(content).hexdigest() == card["sha256"]
+            assert float(megabytes) == pytest.approx(len(content) / 1e6, abs=0.06)
+    assert "mobile" in presets.names()

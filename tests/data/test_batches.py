@@ -1,0 +1,181 @@
+"""Tests for kcolor.data.pipeline: pairing, determinism, geometry, degradation."""
+
+import itertools
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kcolor.color.graph import join, split
+from kcolor.data import batches as pipeline
+from kcolor.data.augment import degrade_lightness, random_crop
+from kcolor.data.batches import evaluation_batches, training_batches
+from kcolor.data.source import open_source
+from kcolor.images.resize import resize_square
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """Eleven pictures of one color each, so that a pixel tells which it came from."""
+    folder = tmp_path_factory.mktemp("photos")
+    for i in range(11):
+        rgb = np.full((40 + i, 60, 3), (20 * i, 255 - 20 * i, 100), "uint8")
+        Image.fromarray(rgb).save(folder / f"{i:02d}.png")
+    return open_source(folder)
+
+
+def numbers(target):
+    rgb = np.asarray(join(target[..., :1], target[..., 1:]))
+    return rgb[:, 0, 0, 0] // 20
+
+
+def take(batches, count):
+    batches = itertools.islice(batches, count)
+    return [(np.asarray(one), np.asarray(two)) for one, two in batches]
+
+
+def test_each_pass_visits_every_picture_once_in_a_new_order(source):
+    batches = take(training_batches(source, 32, 11, seed=3), 2)
+    orders = [list(numbers(target)) for _, target in batches]
+    assert sorted(orders[0]) == sorted(orders[1]) == list(range(11))
+    assert orders[0] != orders[1]
+
+
+def test_weights_say_how_often_a_pass_draws_a_picture():
+    rng = np.random.default_rng(0)
+    weights = [0.3] * 10 + [1.0] * 5 + [2.5] * 4
+    passes = [pipeline._one_pass(weights, rng) for _ in range(400)]
+    assert {len(drawn) for drawn in passes} == {3 + 5 + 10}
+    counts = np.stack([np.bincount(drawn, minlength=19) for drawn in passes])
+    np.testing.assert_allclose(counts.mean(axis=0), weights, atol=0.1)
+    assert set(counts[:, 10:15].ravel()) == {1}
+    assert set(counts[:, 15:].ravel()) == {2, 3}
+
+
+def test_a_source_of_little_weight_still_gives_a_pass(source):
+    source.weights = [0.01] * len(source)
+    assert pipeline.pass_length(source) == 1
+    assert len(take(training_batches(source, 32, 4), 2)) == 2
+
+
+def test_input_and_target_are_the_same_crop(source):
+    for lightness, target in take(training_batches(source, 32, 4), 3):
+        np.testing.assert_array_equal(lightness, target[..., :1])
+
+
+def test_paired_input_is_cropped_as_its_color_picture(tmp_path):
+    rng = np.random.default_rng(0)
+    for side in ("color", "gray"):
+        (tmp_path / side).mkdir()
+    for i in range(3):
+        rgb = rng.integers(0, 256, (50, 70, 3), "uint8")
+        Image.fromarray(rgb).save(tmp_path / "color" / f"{i}.png")
+        Image.fromarray(255 - rgb).save(tmp_path / "gray" / f"{i}.png")
+    ((lightness, target),) = take(training_batches(open_source(tmp_path), 32, 3), 1)
+    truth = np.asarray(join(target[..., :1], target[..., 1:]))
+    expected, _ = split(255 - truth)
+    # The crop's interpolation rounds the two pictures apart by at most a level or two.
+    assert np.abs(lightness - expected).mean() < 0.01
+
+
+def test_equal_seeds_give_equal_batches_and_others_do_not(source):
+    first, second, other = (
+        take(training_batches(source, 32, 4, seed=s, degrade=0.5), 5) for s in (1, 1, 2)
+    )
+    for one, two in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one[0], two[0])
+        np.testing.assert_array_equal(one[1], two[1])
+    assert any(
+        not np.array_equal(a[1], b[1]) for a, b in zip(first, other, strict=True)
+    )
+
+
+def test_stream_goes_on_where_a_former_run_stopped(source):
+    whole = take(training_batches(source, 32, 4, degrade=0.5), 6)
+    rest = take(training_batches(source, 32, 4, start=12, degrade=0.5), 3)
+    for one, two in zip(whole[3:], rest, strict=True):
+        np.testing.assert_array_equal(one[0], two[0])
+        np.testing.assert_array_equal(one[1], two[1])
+
+
+def test_threads_give_the_same_batches_as_tf_data(source, monkeypatch):
+    first = take(training_batches(source, 32, 4, degrade=0.5), 4)
+    monkeypatch.setattr(pipeline.keras.backend, "backend", lambda: "torch")
+    second = take(training_batches(source, 32, 4, degrade=0.5), 4)
+    for one, two in zip(first, second, strict=True):
+        # Graph and eager may round a power differently in the last bit.
+        np.testing.assert_allclose(one[0], two[0], atol=1e-5)
+        np.testing.assert_allclose(one[1], two[1], atol=1e-5)
+
+
+def test_evaluation_keeps_order_and_the_last_short_batch(source):
+    batches = list(evaluation_batches(source, 32, 4))
+    assert [len(target) for _, target in batches] == [4, 4, 3]
+    found = np.concatenate([numbers(target) for _, target in batches])
+    np.testing.assert_array_equal(found, range(11))
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (33, 91), (200, 40), (1, 1), (2, 300)])
+def test_crop_has_the_asked_size_whatever_the_picture(shape):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (*shape, 3), "uint8")
+    for _ in range(20):
+        assert random_crop(image, 32, rng).shape == (32, 32, 3)
+
+
+def test_crop_shows_the_picture_and_not_its_surroundings():
+    # A picture whose red is its row and green its column: a crop of 100% down to 50%
+    # must show neighbors as neighbors and only values that are there.
+    row, column = np.mgrid[0:120, 0:160]
+    image = np.stack([row, column, row * 0 + 7], -1).astype("uint8")
+    for seed in range(30):
+        crop = random_crop(image, 64, np.random.default_rng(seed)).astype(int)
+        assert np.all(crop[..., 2] == 7)
+        assert crop[..., 0].max() <= 119 and crop[..., 1].max() <= 159
+        span = crop[..., 0].max() - crop[..., 0].min()
+        assert 40 <= span <= 120
+
+
+@pytest.mark.parametrize("shortest, longest", [(0.2, 0.3), (0.5, 1.0), (1.0, 1.0)])
+def test_crops_have_the_asked_scale(shortest, longest):
+    # Columns count up, so a crop's range of values is its width.
+    ramp = np.tile(np.arange(200, dtype=np.uint8)[None, :, None], (200, 1, 3))
+    rng = np.random.default_rng(0)
+    widths = [
+        np.ptp(random_crop(ramp, 64, rng, shortest, longest)[32, :, 0].astype(int))
+        for _ in range(100)
+    ]
+    stretch = np.sqrt(1.25)
+    assert min(widths) >= 200 * shortest / stretch * 0.95 - 3  # turned, a bit less
+    assert max(widths) <= min(200, 200 * longest * stretch) + 1
+    assert np.median(widths) == pytest.approx(100 * (shortest + longest), rel=0.15)
+
+
+def test_about_half_of_the_crops_are_mirrored():
+    image = np.zeros((40, 40, 3), "uint8")
+    image[:, :20] = 200
+    mirrored = [
+        random_crop(image, 32, np.random.default_rng(s))[16, 0, 0] < 100
+        for s in range(200)
+    ]
+    assert 0.3 < np.mean(mirrored) < 0.7
+
+
+def test_resize_keeps_whole_picture_and_mean():
+    image = np.random.default_rng(0).integers(0, 256, (90, 50, 3), "uint8")
+    small = resize_square(image, 10)
+    assert small.shape == (10, 10, 3)
+    np.testing.assert_allclose(small.mean(), image.mean(), atol=0.5)
+
+
+def test_degraded_lightness_stays_in_range_and_leaves_the_rest_alone():
+    lightness = np.random.default_rng(0).uniform(-1, 1, (64, 16, 24, 1))
+    lightness = lightness.astype("float32")
+    before = lightness.copy()
+    old = degrade_lightness(lightness, np.random.default_rng(5), 0.5)
+    np.testing.assert_array_equal(lightness, before)
+    assert np.min(old) >= -1 and np.max(old) <= 1
+    changed = np.any(old != lightness, axis=(1, 2, 3))
+    assert 0.25 < changed.mean() < 0.75
+    untouched = degrade_lightness(lightness, np.random.default_rng(5), 0.0)
+    np.testing.assert_array_equal(untouched, lightness)

@@ -1,0 +1,244 @@
+"""Tests for kcolor.data.source: every kind of source, pairs, faults, splits."""
+
+import tarfile
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from kcolor.data.source import list_hash, open_source, open_sources, split_by_hash
+from kcolor.errors import DataError
+
+
+def picture(seed, height=9, width=14):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), "uint8")
+
+
+def save(path, rgb):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(rgb).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "photos"
+    for i, name in enumerate(["b.png", "a/c.png", "a/é d.PNG"]):
+        save(root / name, picture(i))
+    (root / "notes.txt").write_text("not a picture")
+    save(root / ".hidden.png", picture(9))
+    return root
+
+
+def archive(kind, folder, path):
+    files = [p for p in sorted(folder.rglob("*"), reverse=True) if p.is_file()]
+    if kind == "tar":
+        with tarfile.open(path, "w") as file:
+            for p in files:
+                file.add(p, p.relative_to(folder).as_posix())
+    else:
+        with zipfile.ZipFile(path, "w") as file:
+            for p in files:
+                file.write(p, p.relative_to(folder).as_posix())
+    return path
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar", "zip"])
+def test_pictures_are_found_sorted_and_read_whatever_holds_them(kind, folder, tmp_path):
+    path = folder
+    if kind != "folder":
+        path = archive(kind, folder, tmp_path / f"photos.{kind}")
+    source = open_source(path)
+    assert source.names == ["a/c.png", "a/é d.PNG", "b.png"]
+    for i, seed in enumerate([1, 2, 0]):
+        np.testing.assert_array_equal(source.read(i), picture(seed))
+    assert source.gray(0) is None
+
+
+def test_pairs_are_matched_by_stem_and_not_by_order(tmp_path):
+    for i, name in enumerate(["x", "y", "z"]):
+        save(tmp_path / "color" / f"{name}.png", picture(i))
+        save(tmp_path / "gray" / f"{name}.bmp", picture(10 + i))
+    save(tmp_path / "color" / "sub" / "x.png", picture(3))
+    save(tmp_path / "gray" / "sub" / "x.png", picture(13))
+    source = open_source(tmp_path)
+    assert source.names == ["sub/x", "x", "y", "z"]
+    for i, seed in enumerate([3, 0, 1, 2]):
+        np.testing.assert_array_equal(source.read(i), picture(seed))
+        np.testing.assert_array_equal(source.gray(i), picture(10 + seed))
+
+
+@pytest.mark.parametrize("side, other", [("color", "gray"), ("gray", "color")])
+def test_a_missing_partner_is_named(side, other, tmp_path):
+    for name in ("x", "y"):
+        save(tmp_path / side / f"{name}.png", picture(0))
+    save(tmp_path / other / "x.png", picture(1))
+    with pytest.raises(DataError, match=f"{side}/y has no partner .* in {other}/"):
+        open_source(tmp_path)
+
+
+def test_several_sources_keep_equal_names_apart(folder):
+    source = open_sources([folder, folder])
+    assert len(source) == 6 and source.names[0] == "0/a/c.png"
+    np.testing.assert_array_equal(source.read(3), picture(1))
+
+
+def test_without_a_path_scikit_image_provides_the_photographs():
+    source = open_source(None)
+    assert "chelsea.png" in source.names
+    assert all(source.read(i).ndim == 3 for i in range(len(source)))
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_arrays_are_sources(suffix, tmp_path):
+    pictures = np.stack([picture(i) for i in range(5)])
+    path = tmp_path / f"photos{suffix}"
+    np.save(path, pictures) if suffix == ".npy" else np.savez(path, pictures)
+    source = open_source(path)
+    assert len(source) == 5 and source.gray(0) is None
+    np.testing.assert_array_equal(source.read(3), pictures[3])
+
+
+def test_arrays_of_another_kind_are_refused(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((2, 5, 4, 3), "float32"))
+    with pytest.raises(DataError, match=r"uint8 RGB.*float32 \(2, 5, 4, 3\)"):
+        open_source(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda p: p / "nothing", "no such file or folder"),
+        (lambda p: p, "holds no picture"),
+        (lambda p: (p / "a.rar", (p / "a.rar").write_text("x"))[0], "must be a folder"),
+        (lambda p: (p / "a.tar", (p / "a.tar").write_text("x"))[0], "not a readable"),
+        (lambda p: (p / "a.zip", (p / "a.zip").write_text("x"))[0], "not a readable"),
+    ],
+)
+def test_unusable_sources_are_named(make, message, tmp_path):
+    with pytest.raises(DataError, match=message):
+        open_source(make(tmp_path))
+
+
+def jpeg(rgb):
+    return cv2.imencode(".jpg", rgb[..., ::-1])[1].tobytes()
+
+
+@pytest.mark.parametrize(
+    "data, message",
+    [
+        (b"", "empty"),
+        (b"no picture at all", "not a readable picture"),
+        (jpeg(picture(0, 64, 80))[:-900], "truncated"),
+    ],
+)
+def test_bad_files_are_named_with_their_reason(data, message, tmp_path):
+    save(tmp_path / "good.png", picture(0))
+    (tmp_path / "bad.jpg").write_bytes(data)
+    source = open_source(tmp_path)
+    with pytest.raises(DataError, match=f"bad.jpg: .*{message}"):
+        source.read(0)
+
+
+def test_hash_split_is_stable_when_files_are_added(tmp_path):
+    for i in range(40):
+        save(tmp_path / f"{i}.png", picture(i, 2, 2))
+    source = open_source(tmp_path)
+    train, validation = split_by_hash(source, 0.3)
+    assert sorted(train.names + validation.names) == source.names
+    assert 0 < len(validation) < 25
+    for i in range(40, 60):
+        save(tmp_path / f"{i}.png", picture(i, 2, 2))
+    larger_train, larger_validation = split_by_hash(open_source(tmp_path), 0.3)
+    assert set(validation.names) <= set(larger_validation.names)
+    assert set(train.names) <= set(larger_train.names)
+
+
+def test_list_hash_tells_lists_apart(folder):
+    source = open_source(folder)
+    assert list_hash(source) == list_hash(open_source(folder))
+    assert list_hash(source) != list_hash(source.subset([0, 1]))
+
+
+def test_weights_follow_their_source(folder):
+    source = open_sources([f"{folder}=0.5", folder])
+    assert source.weights == [0.5] * 3 + [1.0] * 3
+    assert source.subset([2, 3]).weights == [0.5, 1.0]
+    assert open_sources([f"{folder}=2"]).weights == [2.0] * 3
+
+
+@pytest.mark.parametrize("weight", ["0", "-1", "inf", "nan"])
+def test_weights_are_above_zero(weight, folder):
+    with pytest.raises(DataError, match="weight must be above 0"):
+        open_sources([f"{folder}={weight}"])
+
+
+def test_a_name_may_look_like_a_weight(tmp_path):
+    save(tmp_path / "set=3" / "a.png", picture(0))
+    assert open_sources([tmp_path / "set=3"]).weights == [1.0]
+    with pytest.raises(DataError, match="set=x: no such"):
+        open_sources([tmp_path / "set=x"])
+
+
+def test_broken_link_is_named(tmp_path):
+    save(tmp_path / "a.png", picture(0))
+    (tmp_path / "b.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(DataError, match="b.png: No such file"):
+        open_source(tmp_path).read(1)
+
+
+@pytest.fixture(scope="module")
+def tfds_set(tmp_path_factory):
+    """A real builder, prepared on this machine: two shards of PNG files."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+    root = tmp_path_factory.mktemp("tfds")
+
+    class KcolorSquares(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+        pkg_dir_path = root  # where tfds looks for a description; there is none
+
+        def _info(self):
+            features = {"image": tfds.features.Image(), "label": tfds.features.Text()}
+            return self.dataset_info_from_configs(
+                features=tfds.features.FeaturesDict(features)
+            )
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._generate_examples()}
+
+        def _generate_examples(self):
+            for i in range(5):
+                yield i, {"image": picture(i, 9 + i), "label": str(i)}
+
+    KcolorSquares(data_dir=root).download_and_prepare()
+    return root
+
+
+def test_tfds_sets_are_sources(tfds_set, monkeypatch):
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder
+    monkeypatch.setattr(tfds, "builder", lambda n: builder(n, data_dir=tfds_set))
+    source = open_source("tfds:kcolor_squares/train")
+    assert len(source) == 5
+    shapes = sorted(source.read(i).shape for i in range(5))
+    assert shapes == [(9 + i, 14, 3) for i in range(5)]
+    again = open_source("tfds:kcolor_squares/train")
+    for i in (4, 0, 2):  # any order, from any thread
+        rgb = source.read(i)
+        np.testing.assert_array_equal(rgb, picture(rgb.shape[0] - 9, rgb.shape[0]))
+        np.testing.assert_array_equal(rgb, again.read(i))
+    assert len(open_source("tfds:kcolor_squares/train[:40%]")) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["tfds:no_such_set/train", "tfds:kcolor_squares/test", "tfds:train"]
+)
+def test_unknown_tfds_sets_are_named(name, tfds_set, monkeypatch):
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder
+    monkeypatch.setattr(tfds, "builder", lambda n: builder(n, data_dir=tfds_set))
+    with pytest.raises(DataError, match=f"^{name}: "):
+        open_source(name)

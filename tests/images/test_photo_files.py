@@ -1,0 +1,564 @@
+"""Every kind of photo file: what is read, what is kept, what is refused."""
+
+import io
+import struct
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, ImageOps
+from PIL.PngImagePlugin import PngInfo
+
+from kcolor.color import host as merge
+from kcolor.errors import DataError
+from kcolor.images import decode as photo
+from kcolor.images import encode, exif, icc
+from kcolor.inference import jobs as batch
+from kcolor.inference.colorizer import Colorizer
+
+HEIGHT, WIDTH = 69, 106
+
+
+@pytest.fixture(scope="module")
+def colorizer(any_size_tflite):
+    return Colorizer(any_size_tflite, threads=1)
+
+
+def _gray(seed=0, dtype="uint8"):
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(20, 236, (6, 9)).astype("uint8")
+    fine = cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
+    return fine if dtype == "uint8" else fine.astype("uint16") * 257
+
+
+def _colorize(colorizer, source, target, **settings):
+    batch.colorize_file(
+        colorizer, batch.Job(source, target), batch.Settings(**settings)
+    )
+    return target
+
+
+def _lightness(rgb):
+    return 50 * (merge.lightness(np.ascontiguousarray(rgb)) + 1)
+
+
+def _assert_colorized(rgb, gray, error=0.5):
+    rgb = np.asarray(rgb)
+    assert rgb.shape == (*gray.shape[:2], 3)
+    scale = 257 if rgb.dtype == np.uint16 else 1
+    assert np.ptp(rgb.astype(int), axis=2).mean() > 5 * scale
+    assert np.abs(_lightness(rgb) - _lightness(gray)).mean() < error
+
+
+def _save(path, image, **options):
+    image.save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize(
+    "suffix, options, error",
+    [
+        ("jpg", {"quality": 95}, 0.5),
+        ("jpg", {"quality": 95, "progressive": True}, 0.5),
+        ("png", {}, 0.15),
+        ("tif", {}, 0.15),
+        ("tif", {"compression": "tiff_lzw"}, 0.15),
+        ("webp", {"lossless": True}, 0.15),
+        ("webp", {"quality": 95}, 2.0),
+        ("bmp", {}, 0.15),
+        ("gif", {}, 3.0),
+        ("ppm", {}, 0.15),
+    ],
+)
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_each_format_comes_out_as_itself(
+    tmp_path, colorizer, suffix, options, error, mode
+):
+    image = Image.fromarray(_gray()).convert(mode)
+    source = _save(tmp_path / f"a.{suffix}", image, **options)
+    target = _colorize(colorizer, source, tmp_path / f"b.{suffix}")
+    with Image.open(target) as result, Image.open(source) as before:
+        assert result.format == before.format
+        _assert_colorized(result.convert("RGB"), photo.load(source), error)
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "LA", "RGBA", "CMYK", "YCbCr"])
+@pytest.mark.parametrize("suffix", ["png", "tif", "jpg"])
+def test_each_kind_of_pixels_is_read(tmp_path, colorizer, mode, suffix):
+    image = Image.fromarray(_gray()).convert("RGB").convert(mode)
+    try:
+        source = _save(tmp_path / f"a.{suffix}", image)
+    except OSError:
+        pytest.skip(f"no {suffix} holds {mode}")
+    target = _colorize(colorizer, source, tmp_path / "b.png")
+    with Image.open(target) as result, Image.open(source) as before:
+        assert ("A" in result.getbands()) == ("A" in before.getbands())
+        expected = np.asarray(before.convert("RGB"))
+        if before.mode == "1":  # Black and white hold no color.
+            np.testing.assert_array_equal(np.asarray(result), expected)
+        else:
+            _assert_colorized(result.convert("RGB"), expected, error=0.3)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_kept_and_the_network_sees_the_photo_upright(
+    tmp_path, colorizer, suffix, orientation
+):
+    upright = Image.fromarray(_gray())
+    turned = Image.fromarray(
+        np.ascontiguousarray(exif.as_stored(np.asarray(upright), orientation))
+    )
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    source = _save(tmp_path / f"a.{suffix}", turned, exif=tags, quality=95)
+    reference = _save(tmp_path / "r.png", upright)
+    target = _colorize(colorizer, source, tmp_path / f"b.{suffix}", quality=98)
+    expected = _colorize(colorizer, reference, tmp_path / "s.png")
+    with Image.open(target) as result, Image.open(expected) as wanted:
+        with Image.open(source) as before:
+            assert result.size == before.size
+        seen = np.asarray(ImageOps.exif_transpose(result).convert("RGB")).astype(int)
+        wanted = np.asarray(wanted).astype(int)
+    assert seen.shape == wanted.shape
+    assert np.abs(seen - wanted).mean() < 3
+
+
+def test_orientation_is_carried_out_where_the_format_has_no_tag(tmp_path, colorizer):
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    source = _save(tmp_path / "a.jpg", Image.fromarray(_gray()), exif=tags)
+    target = _colorize(colorizer, source, tmp_path / "b.bmp")
+    with Image.open(target) as result:
+        assert result.size == (HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_turning_agrees_with_pillow_and_back(orientation):
+    pixels = np.random.default_rng(orientation).integers(0, 256, (4, 7, 3), "uint8")
+    image = Image.fromarray(pixels)
+    image.getexif()[0x0112] = orientation
+    expected = np.asarray(ImageOps.exif_transpose(image))
+    turned = exif.upright(pixels, orientation)
+    np.testing.assert_array_equal(turned, expected)
+    np.testing.assert_array_equal(exif.as_stored(turned, orientation), pixels)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_sixteen_bits_stay_sixteen(tmp_path, colorizer, suffix, channels):
+    gray = _gray(dtype="uint16")
+    # Steps that 8 bits cannot hold.
+    gray += np.random.default_rng(3).integers(0, 257, gray.shape).astype("uint16")
+    pixels = gray if channels == 1 else np.repeat(gray[..., None], channels, axis=2)
+    alpha = gray[::-1] // 2
+    if channels == 4:
+        pixels[..., 3] = alpha
+    source = tmp_path / f"a.{suffix}"
+    assert cv2.imwrite(str(source), pixels)
+    target = _colorize(colorizer, source, tmp_path / f"b.{suffix}")
+    result = cv2.imread(str(target), cv2.IMREAD_UNCHANGED)
+    assert result.dtype == np.uint16
+    _assert_colorized(result[..., 2::-1], gray, error=0.002)
+    if channels == 4:
+        np.testing.assert_array_equal(result[..., 3], alpha)
+
+
+def test_sixteen_bits_are_rounded_for_a_format_of_eight(tmp_path, colorizer):
+    source = tmp_path / "a.png"
+    cv2.imwrite(str(source), _gray(dtype="uint16"))
+    target = _colorize(colorizer, source, tmp_path / "b.bmp")
+    with Image.open(target) as result:
+        _assert_colorized(result, _gray(), error=0.15)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
+def test_alpha_is_kept(tmp_path, colorizer, suffix):
+    alpha = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH)).astype("uint8")
+    image = Image.fromarray(_gray()).convert("RGB")
+    image.putalpha(Image.fromarray(alpha))
+    options = {"lossless": True, "exact": True} if suffix == "webp" else {}
+    source = _save(tmp_path / f"a.{suffix}", image, **options)
+    target = _colorize(colorizer, source, tmp_path / f"b.{suffix}")
+    with Image.open(target) as result:
+        np.testing.assert_array_equal(np.asarray(result.getchannel("A")), alpha)
+
+
+def test_alpha_is_laid_on_white_where_the_format_has_none(tmp_path, colorizer):
+    image = Image.fromarray(_gray()).convert("RGBA")
+    alpha = np.zeros((HEIGHT, WIDTH), "uint8")
+    alpha[:, WIDTH // 2 :] = 255
+    image.putalpha(Image.fromarray(alpha))
+    source = _save(tmp_path / "a.png", image)
+    with Image.open(_colorize(colorizer, source, tmp_path / "b.bmp")) as result:
+        pixels = np.asarray(result)
+    assert (pixels[:, : WIDTH // 2] == 255).all()
+    _assert_colorized(pixels[:, WIDTH // 2 :], _gray()[:, WIDTH // 2 :], error=0.15)
+
+
+def _gamma_profile(space="RGB"):
+    # Linear light, far from the sRGB curve: reading it wrongly is off by 20 L*.
+    base = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    data = bytearray(base)
+    for entry in range(struct.unpack_from(">I", data, 128)[0]):
+        tag, start, _ = struct.unpack_from(">4sII", data, 132 + 12 * entry)
+        if tag in (b"rTRC", b"gTRC", b"bTRC"):
+            # A "curv" of no entries is the identity.
+            data[start : start + 12] = b"curv\0\0\0\0\0\0\0\0"
+            struct.pack_into(">I", data, 132 + 12 * entry + 8, 12)
+    return bytes(data).replace(b"sRGB", b"lRGB").replace(b"s\0R\0G\0B", b"l\0R\0G\0B")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+def test_a_profile_is_converted_to_srgb_and_the_result_tagged(
+    tmp_path, colorizer, suffix
+):
+    linear = np.rint(255 * merge.linearize(_gray() / 255)).astype("uint8")
+    image = Image.fromarray(linear).convert("RGB")
+    options = {"quality": 98} if suffix != "webp" else {"lossless": True}
+    source = _save(
+        tmp_path / f"a.{suffix}", image, icc_profile=_gamma_profile(), **options
+    )
+    target = _colorize(colorizer, source, tmp_path / f"b.{suffix}")
+    with Image.open(target) as result:
+        _assert_colorized(result, _gray(), error=1.0)
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(result.info["icc_profile"]))
+        assert "sRGB" in ImageCms.getProfileDescription(profile)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_the_profile_of_a_16_bit_file_is_converted_too(tmp_path, colorizer, suffix):
+    gray = _gray(dtype="uint16")
+    linear = np.rint(65535 * merge.linearize(gray / 65535)).astype("uint16")
+    page = photo.Page(
+        np.dstack([linear] * 3), metadata={"icc_profile": _gamma_profile()}
+    )
+    source = tmp_path / f"a.{suffix}"
+    with source.open("w+b") as file:
+        encode.write(file, [page], photo.SUFFIXES[source.suffix])
+    target = _colorize(colorizer, source, tmp_path / f"b.{suffix}")
+    result = cv2.imread(str(target), cv2.IMREAD_UNCHANGED)
+    _assert_colorized(result[..., ::-1], gray, error=0.02)
+    with Image.open(target) as tagged:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(tagged.info["icc_profile"]))
+        assert "sRGB" in ImageCms.getProfileDescription(profile)
+
+
+@pytest.mark.parametrize(
+    "curve, expected",
+    [
+        (b"curv\0\0\0\0" + struct.pack(">I", 0), lambda x: x),
+        (b"curv\0\0\0\0" + struct.pack(">IH", 1, 563), lambda x: x ** (563 / 256)),
+        (
+            b"curv\0\0\0\0" + struct.pack(">I3H", 3, 0, 10_000, 65_535),
+            lambda x: np.interp(x, [0, 0.5, 1], [0, 10_000 / 65_535, 1]),
+        ),
+        (
+            b"para\0\0\0\0\0\x03\0\0"
+            + struct.pack(
+                ">5i",
+                *(round(65536 * v) for v in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92)),
+                round(65536 * 0.04045),
+            ),
+            merge.linearize,
+        ),
+        (
+            b"para\0\0\0\0\0\x02\0\0"
+            + struct.pack(">4i", *(round(65536 * v) for v in (2.0, 1.1, -0.2, 0.1))),
+            lambda x: np.clip(np.maximum(1.1 * x - 0.2, 0) ** 2 + 0.1, 0, 1),
+        ),
+    ],
+)
+def test_curves_of_profiles_are_read(curve, expected):
+    x = np.arange(65536) / 65535
+    np.testing.assert_allclose(icc._curve(curve), expected(x), atol=2e-4)
+
+
+def test_luminance_of_a_matrix_profile_is_pillows():
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    rgb = np.random.default_rng(0).integers(0, 256, (31, 45, 3)).astype("uint8")
+    luminance = icc.to_luminance(rgb.astype("uint16") * 257, profile)
+    lab = ImageCms.applyTransform(
+        Image.fromarray(rgb),
+        ImageCms.buildTransform(
+            ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB"
+        ),
+    )
+    lightness = 116 * merge._cube_root(luminance) - 16
+    pillows = np.asarray(lab)[..., 0] / 2.55
+    # Pillow rounds L* to 8 bits.
+    assert np.abs(lightness - pillows).max() < 0.5
+
+
+def test_no_profile_upsets_its_reader():
+    rng = np.random.default_rng(3)
+    whole = _gamma_profile()
+    pixels = rng.integers(0, 65536, (3, 4, 3)).astype("uint16")
+    for _ in range(500):
+        profile = bytearray(whole[: rng.integers(0, len(whole) + 1)])
+        for _ in range(rng.integers(0, 8)):
+            if profile:
+                profile[rng.integers(len(profile))] = rng.integers(256)
+        luminance = icc.to_luminance(pixels, bytes(profile))
+        assert luminance is None or np.isfinite(luminance).all()
+
+
+def test_an_srgb_profile_changes_no_pixel_and_stays(tmp_path, colorizer):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    image = Image.fromarray(_gray()).convert("RGB")
+    tagged = _save(tmp_path / "a.png", image, icc_profile=profile)
+    plain = _save(tmp_path / "p.png", image)
+    with (
+        Image.open(_colorize(colorizer, tagged, tmp_path / "b.png")) as result,
+        Image.open(_colorize(colorizer, plain, tmp_path / "q.png")) as untagged,
+    ):
+        np.testing.assert_array_equal(np.asarray(result), np.asarray(untagged))
+        assert result.info["icc_profile"] == profile
+        assert "icc_profile" not in untagged.info
+
+
+def test_every_page_of_a_scan_is_colorized(tmp_path, colorizer):
+    pages = [_gray(seed)[: HEIGHT - 9 * seed] for seed in range(3)]
+    images = [Image.fromarray(page) for page in pages]
+    source = _save(
+        tmp_path / "a.tif",
+        images[0],
+        save_all=True,
+        append_images=images[1:],
+        dpi=(300, 300),
+        description="a letter",
+    )
+    target = _colorize(colorizer, source, tmp_path / "b.tif")
+    with Image.open(target) as result:
+        assert result.n_frames == 3
+        for number, page in enumerate(pages):
+            result.seek(number)
+            _assert_colorized(result, page, error=0.15)
+        result.seek(0)
+        assert result.info["dpi"] == (300, 300)
+        assert result.tag_v2[270] == "a letter"
+
+
+def test_sixteen_bit_pages_stay_sixteen(tmp_path, colorizer):
+    pages = [np.dstack([_gray(seed, "uint16")] * 3) for seed in range(2)]
+    source = tmp_path / "a.tif"
+    assert cv2.imwritemulti(str(source), pages)
+    target = _colorize(colorizer, source, tmp_path / "b.tif")
+    found, result = cv2.imreadmulti(str(target), flags=cv2.IMREAD_UNCHANGED)
+    assert found and len(result) == 2
+    for page, before in zip(result, pages, strict=True):
+        assert page.dtype == np.uint16
+        _assert_colorized(page[..., ::-1], before, error=0.002)
+
+
+def test_pages_are_never_dropped_unsaid(tmp_path, colorizer):
+    images = [Image.fromarray(_gray(seed)) for seed in range(2)]
+    source = _save(
+        tmp_path / "a.tif", images[0], save_all=True, append_images=images[1:]
+    )
+    with pytest.raises(DataError, match="2 pages"):
+        _colorize(colorizer, source, tmp_path / "b.jpg")
+    assert not (tmp_path / "b.jpg").exists()
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
+def test_an_animation_keeps_its_frames_and_times(tmp_path, colorizer, suffix):
+    images = [Image.fromarray(_gray(seed)) for seed in range(3)]
+    source = _save(
+        tmp_path / f"a.{suffix}",
+        images[0],
+        save_all=True,
+        append_images=images[1:],
+        duration=70,
+        loop=0,
+    )
+    target = _colorize(colorizer, source, tmp_path / f"b.{suffix}")
+    with Image.open(target) as result:
+        assert result.n_frames == 3
+        for number in range(3):
+            result.seek(number)
+            result.load()
+            assert result.info["duration"] == 70
+            frame = np.asarray(result.convert("RGB")).astype(int)
+            assert np.ptp(frame, axis=2).mean() > 5
+
+
+def _camera_exif():
+    tags = Image.Exif()
+    tags[0x010F] = "Some maker"
+    tags.get_ifd(0x8769)[0x9003] = "1911:10:12 13:14:15"
+    tags.get_ifd(0x8769)[0xA001] = 65535
+    tags.get_ifd(0x8825)[1] = "N"
+    return tags
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_metadata_is_kept(tmp_path, colorizer, suffix):
+    options = {"exif": _camera_exif(), "dpi": (254, 254)}
+    xmp = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>who and where</x:xmpmeta>"
+    if suffix == "png":
+        options["pnginfo"] = info = PngInfo()
+        info.add_text("Title", "a title")
+        info.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    else:
+        options["xmp"] = xmp
+    if suffix == "jpg":
+        caption = b"Photoshop 3.0\x008BIM\x04\x04\0\0\0\0\0\x08\x1c\x02\x78\0\x03abc"
+        segment = b"\xff\xed" + struct.pack(">H", len(caption) + 2) + caption
+        options |= {"comment": b"a comment", "extra": segment}
+    source = _save(tmp_path / f"a.{suffix}", Image.fromarray(_gray()), **options)
+    target = _colorize(colorizer, source, tmp_path / f"b.{suffix}")
+    with Image.open(target) as result:
+        tags = result.getexif()
+        assert tags[0x010F] == "Some maker"
+        assert tags.get_ifd(0x8769)[0x9003] == "1911:10:12 13:14:15"
+        # The pixels are sRGB now, and the block says so.
+        assert tags.get_ifd(0x8769)[0xA001] == 1
+        assert tags.get_ifd(0x8825)[1] == "N"
+        kept = result.info["xmp"] if suffix != "png" else result.text
+        assert "who and where" in str(kept)
+        if suffix == "jpg":
+            assert result.info["comment"] == b"a comment"
+            assert caption in dict(result.applist).values()
+        if suffix == "png":
+            assert result.text["Title"] == "a title"
+        if suffix != "webp":
+            assert result.info["dpi"] == pytest.approx((254, 254), rel=1e-3)
+
+
+@pytest.mark.parametrize("before, after", [("tif", "jpg"), ("jpg", "tif")])
+def test_who_and_when_outlive_a_change_of_format(tmp_path, colorizer, before, after):
+    tags = Image.Exif()
+    tags[270], tags[306], tags[315] = "a letter", "1911:10:12 13:14:15", "Ada"
+    source = _save(tmp_path / f"a.{before}", Image.fromarray(_gray()), exif=tags)
+    with Image.open(_colorize(colorizer, source, tmp_path / f"b.{after}")) as result:
+        found = result.getexif()
+        assert (found[270], found[306], found[315]) == (tags[270], tags[306], "Ada")
+
+
+def test_a_black_and_white_thumbnail_does_not_survive():
+    body = b"MM\0*" + struct.pack(">IH", 8, 1)
+    body += struct.pack(">HHII", 0x0112, 3, 1, 6 << 16)
+    second = len(body) + 4
+    thumbnail = b"\xff\xd8 thumbnail \xff\xd9"
+    start = second + 2 + 24 + 4
+    body += struct.pack(">I", second) + struct.pack(">H", 2)
+    body += struct.pack(">HHII", 0x0201, 4, 1, start)
+    body += struct.pack(">HHII", 0x0202, 4, 1, len(thumbnail)) + bytes(4)
+    block = b"Exif\0\0" + body + thumbnail
+    clean = exif.cleaned(block)
+    assert b"thumbnail" not in clean and len(clean) == len(block) - len(thumbnail)
+    assert exif.orientation(clean) == 6
+    assert exif.orientation(exif.cleaned(block, orientation=1)) == 1
+
+
+def test_no_exif_block_upsets_its_reader():
+    rng = np.random.default_rng(9)
+    whole = _camera_exif().tobytes()
+    for _ in range(3000):
+        block = bytearray(whole[: rng.integers(0, len(whole) + 1)])
+        for _ in range(rng.integers(0, 6)):
+            if block:
+                block[rng.integers(len(block))] = rng.integers(256)
+        assert 1 <= exif.orientation(bytes(block)) <= 8
+        assert len(exif.cleaned(bytes(block), 1)) <= len(block)
+
+
+def _head(width, height, kind):
+    buffer = io.BytesIO()
+    Image.new("L", (3, 2)).save(buffer, kind)
+    data = bytearray(buffer.getvalue())
+    if kind == "PNG":
+        import zlib
+
+        struct.pack_into(">II", data, 16, width, height)
+        struct.pack_into(">I", data, 29, zlib.crc32(data[12:29]))
+    elif kind == "JPEG":
+        at = data.index(b"\xff\xc0")
+        struct.pack_into(">HH", data, at + 5, height, width)
+    elif kind == "GIF":
+        struct.pack_into("<HH", data, 6, width, height)
+    elif kind == "BMP":
+        struct.pack_into("<ii", data, 18, width, height)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP"])
+def test_a_pixel_bomb_is_refused_unread(tmp_path, kind):
+    with pytest.raises(DataError, match="over the limit"):
+        photo.Photo(_head(60_000, 60_000, kind), "bomb")
+    if kind in ("PNG", "BMP"):
+        with pytest.raises(DataError, match="an edge may have"):
+            photo.Photo(_head(70_000, 9, kind), "bomb")
+
+
+def test_many_frames_are_limited_together(tmp_path):
+    frames = [Image.fromarray(_gray(seed)) for seed in range(5)]
+    source = _save(
+        tmp_path / "a.gif", frames[0], save_all=True, append_images=frames[1:]
+    )
+    with photo.Photo(source, max_megapixels=0.03) as opened:
+        with pytest.raises(DataError, match="5 pages have over 0.03 megapixels"):
+            list(opened.read())
+
+
+@pytest.mark.parametrize("first", [b"VP8X", b"VP8L", b"VP8 "])
+def test_a_webp_is_measured_before_it_is_opened(first):
+    body = {
+        b"VP8X": bytes(4) + b"\xff\x3f\0" * 2,
+        b"VP8L": b"\x2f\xff\xff\xff\x0f" + bytes(5),
+        b"VP8 ": bytes(6) + b"\xff\x3f\xff\x3f",
+    }[first]
+    data = b"RIFF" + bytes(4) + b"WEBP" + first + bytes(4) + body
+    with pytest.raises(DataError, match="16384 x 16384|16383 x 16383"):
+        photo.Photo(data, "bomb")
+
+
+def test_a_webp_of_each_kind_is_measured_right():
+    for options in ({"lossless": True}, {"quality": 80}, {"exif": b"Exif\0\0MM\0*"}):
+        buffer = io.BytesIO()
+        Image.fromarray(_gray()).convert("RGB").save(buffer, "WEBP", **options)
+        assert photo._webp_size(buffer.getvalue()[:64]) == (WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp", "bmp", "gif"])
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
+def test_a_truncated_file_is_refused_and_leaves_nothing(
+    tmp_path, colorizer, suffix, share
+):
+    whole = _save(tmp_path / f"whole.{suffix}", Image.fromarray(_gray()))
+    data = whole.read_bytes()
+    source = tmp_path / f"cut.{suffix}"
+    source.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(DataError, match="cut"):
+        _colorize(colorizer, source, tmp_path / f"b.{suffix}")
+    assert not [
+        p for p in tmp_path.iterdir() if p.name not in (source.name, whole.name)
+    ]
+
+
+@pytest.mark.parametrize("width, height", [(1, 1), (1, 97), (3000, 2), (50_000, 7)])
+def test_the_strangest_sizes_work(tmp_path, colorizer, width, height):
+    gray = np.random.default_rng(0).integers(0, 256, (height, width)).astype("uint8")
+    source = _save(tmp_path / "a.png", Image.fromarray(gray))
+    with Image.open(_colorize(colorizer, source, tmp_path / "b.png")) as result:
+        assert result.size == (width, height)
+        assert np.abs(_lightness(np.asarray(result)) - _lightness(gray)).mean() < 0.5
+
+
+def test_float_pixels_are_refused_by_name(tmp_path):
+    source = _save(tmp_path / "a.tif", Image.fromarray(_gray() / np.float32(255)))
+    with pytest.raises(DataError, match="not supported"):
+        photo.load(source)
+
+
+def test_heic_names_what_to_install(tmp_path):
+    pytest.importorskip("PIL")
+    try:
+        import pillow_heif  # noqa: F401
+
+        pytest.skip("pillow-heif is installed")
+    except ImportError:
+        pass
+    with pytest.raises(DataError, match="pip install pillow-heif"):
+        photo.Photo(b"\0\0\0\x18ftypheic" + bytes(40), "a.heic")

@@ -1,0 +1,216 @@
+"""`Colorizer` and `kcolor.colorize`: arrays in, arrays in color out."""
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+import kcolor
+from kcolor.color import host as merge
+from kcolor.errors import DataError
+from kcolor.inference import colorizer as module
+from kcolor.inference.colorizer import Colorizer
+
+
+def _gray(height=150, width=211, seed=0):
+    coarse = np.random.default_rng(seed).integers(0, 256, (8, 11)).astype("uint8")
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def test_python_function_colorizes_what_it_is_given(tmp_path, any_size_tflite):
+    gray = _gray()
+    Image.fromarray(gray).save(tmp_path / "a.png")
+    rgba = Image.fromarray(gray).convert("RGBA")
+    expected = kcolor.colorize(gray, model=any_size_tflite)
+    assert expected.dtype == np.uint8 and expected.shape == (*gray.shape, 3)
+    assert np.ptp(expected.astype(int), axis=2).mean() > 5
+    for image in (
+        tmp_path / "a.png",
+        str(tmp_path / "a.png"),
+        gray[..., None],
+        rgba,
+        np.asarray(rgba),
+        gray.astype("uint16") * 257,
+    ):
+        result = kcolor.colorize(image, model=any_size_tflite)
+        assert np.abs(result.astype(int) - expected).max() <= 1
+
+
+def test_saturation_scales_chroma(any_size_tflite):
+    gray = _gray()
+    chroma = [
+        np.ptp(
+            kcolor.colorize(gray, any_size_tflite, saturation=s).astype(int), 2
+        ).mean()
+        for s in (0, 0.5, 1.0)
+    ]
+    assert chroma[0] < 0.01
+    assert chroma[1] == pytest.approx(chroma[2] / 2, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.zeros((4, 5), "float32"),
+        np.zeros((4, 5, 2), "uint8"),
+        np.zeros((0, 5), "uint8"),
+        np.zeros((2, 4, 5, 3), "uint8"),
+    ],
+)
+def test_what_is_no_picture_is_refused(any_size_tflite, bad):
+    with pytest.raises(ValueError, match=r"image must be .* Received: shape="):
+        kcolor.colorize(bad, model=any_size_tflite)
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        ({"saturation": -1}, "saturation must be"),
+        ({"blend": 1.5}, "blend must be"),
+        ({"upsampling": "magic"}, "upsampling must be"),
+        ({"render_size": 7}, "render_size must be"),
+    ],
+)
+def test_values_out_of_range_are_refused(any_size_tflite, options, says):
+    with pytest.raises(ValueError, match=says):
+        Colorizer(any_size_tflite, **options)
+
+
+@pytest.mark.parametrize(
+    "height, width", [(256, 256), (3000, 4000), (10, 50_000), (50_000, 1), (33, 21)]
+)
+def test_the_view_keeps_the_aspect_and_has_the_render_sizes_area(
+    any_size_tflite, height, width
+):
+    view = Colorizer(any_size_tflite).view_size(height, width)
+    assert max(view) <= 1024
+    if max(height, width) / min(height, width) < 16:
+        assert view[0] * view[1] == pytest.approx(256**2, rel=0.02)
+        assert view[0] / view[1] == pytest.approx(height / width, rel=0.02)
+
+
+def test_a_fixed_network_sees_the_photo_whole_and_unsquashed(fixed_size_tflite):
+    fixed = Colorizer(fixed_size_tflite)
+    assert fixed.view_size(300, 600) == (128, 256)
+    seen = []
+    network = fixed.network
+
+    class Spy:
+        sizes = network.sizes
+
+        def __call__(self, lightness):
+            seen.append(lightness)
+            return network(lightness)
+
+    fixed.network = Spy()
+    gray = _gray(300, 600)
+    view, ab = fixed.predict(gray)
+    assert view.shape == (128, 256) and ab.shape == (128, 256, 2)
+    canvas = seen[0]
+    assert canvas.shape == (256, 256)
+    np.testing.assert_array_equal(canvas[64:192], view)
+    # Around it is its mirror image.
+    np.testing.assert_array_equal(canvas[:64], view[64:0:-1])
+
+
+def test_a_render_size_that_a_fixed_file_lacks_is_refused(fixed_size_tflite):
+    assert Colorizer(fixed_size_tflite, render_size=256).render_size == 256
+    with pytest.raises(ValueError, match="fixed to 256x256"):
+        Colorizer(fixed_size_tflite, render_size=512)
+
+
+def test_of_several_sizes_the_one_that_the_photo_fills_is_taken(several_sizes_tflite):
+    several = Colorizer(several_sizes_tflite)
+    assert sorted(several.network.sizes) == [(224, 320), (256, 256), (320, 224)]
+    for size, view, canvas in [
+        ((300, 300), (256, 256), (256, 256)),
+        ((300, 450), (213, 320), (224, 320)),
+        ((2000, 1000), (320, 160), (320, 224)),
+    ]:
+        assert several._frame(*size) == (view, canvas)
+        color = several(_gray(*size))
+        assert color.shape == (*size, 3)
+        assert np.ptp(color.astype(int), axis=2).mean() > 5
+
+
+def test_files_of_any_one_and_several_sizes_agree(
+    any_size_tflite, fixed_size_tflite, several_sizes_tflite
+):
+    gray = _gray(400, 400)
+    expected = Colorizer(any_size_tflite)(gray).astype(int)
+    for path in (fixed_size_tflite, several_sizes_tflite):
+        assert np.abs(Colorizer(path)(gray) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("upsampling", ["guided", "bilinear"])
+def test_the_same_photo_at_twice_the_size_gets_the_same_colors(
+    any_size_tflite, upsampling
+):
+    colorizer = Colorizer(any_size_tflite, upsampling=upsampling)
+    gray = _gray(420, 610)
+    double = cv2.resize(gray, (1220, 840), interpolation=cv2.INTER_CUBIC)
+    small = colorizer(gray).astype(int)
+    large = cv2.resize(colorizer(double), (610, 420), interpolation=cv2.INTER_AREA)
+    assert np.abs(small - large).mean() < 1.0
+
+
+def test_rotating_the_photo_rotates_what_the_network_sees(any_size_tflite):
+    colorizer = Colorizer(any_size_tflite)
+    gray = _gray()
+    view, ab = colorizer.predict(np.ascontiguousarray(np.rot90(gray, -1)), 8)
+    upright_view, upright_ab = colorizer.predict(gray)
+    np.testing.assert_allclose(np.rot90(view), upright_view, atol=0.02)
+    np.testing.assert_allclose(np.rot90(ab), upright_ab, atol=0.05)
+
+
+def test_merging_into_the_input_saves_a_copy_and_changes_nothing(any_size_tflite):
+    colorizer = Colorizer(any_size_tflite)
+    rgb = np.repeat(_gray()[..., None], 3, axis=2)
+    view, ab = colorizer.predict(rgb)
+    expected = colorizer.merge(rgb, view, ab)
+    assert colorizer.merge(rgb, view, ab, out=rgb) is rgb
+    np.testing.assert_array_equal(rgb, expected)
+
+
+def test_an_rgb_file_is_refused_by_name(tmp_path):
+    tf = pytest.importorskip("tensorflow")
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 32, 32, 3), tf.uint8, "image")])
+    def invert(image):
+        return {"colorized": tf.cast(255.0 - tf.cast(image, tf.float32), tf.uint8)}
+
+    module_ = tf.Module()
+    module_.invert = invert
+    tf.saved_model.save(module_, str(tmp_path / "saved"), signatures=invert)
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "saved"))
+    path = tmp_path / "rgb.tflite"
+    path.write_bytes(converter.convert())
+    with pytest.raises(DataError, match="--io rgb.*--io network"):
+        Colorizer(path)
+
+
+def test_a_folder_with_one_network_is_a_model(tmp_path, any_size_tflite):
+    with pytest.raises(DataError, match="no .tflite file.*kcolor export"):
+        module.find_model(tmp_path)
+    copy = tmp_path / "network.tflite"
+    copy.write_bytes(any_size_tflite.read_bytes())
+    assert module.find_model(tmp_path) == copy
+    (tmp_path / "second.tflite").write_bytes(b"")
+    with pytest.raises(DataError, match="2 .tflite files"):
+        module.find_model(tmp_path)
+
+
+def test_a_network_says_which_sizes_would_do(any_size_tflite, fixed_size_tflite):
+    from kcolor.runtimes.litert import Network
+
+    with pytest.raises(ValueError, match="multiples of 32"):
+        Network(any_size_tflite)(np.zeros((40, 64), "float32"))
+    with pytest.raises(ValueError, match=r"\(256, 256\)"):
+        Network(fixed_size_tflite)(np.zeros((64, 64), "float32"))
+
+
+def test_lightness_of_a_view_is_that_of_the_photo(any_size_tflite):
+    gray = _gray(512, 768)
+    view, _ = Colorizer(any_size_tflite).predict(gray)
+    exact = cv2.resize(gray, view.shape[::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(view - merge.lightness(exact)).mean() * 50 < 1.0
