@@ -235,7 +235,7 @@ def test_a_picture_over_the_limit_is_refused(tmp_path, any_size_tflite):
 def test_the_light_path_loads_nothing_heavy(tmp_path, any_size_tflite):
     source = _save(tmp_path / "a.jpg")
     script = (
-        "import sys; from kcolor.cli import main\n"
+        "import sys; from kcolor.cli.main import main\n"
         f"main(['colorize', {str(source)!r}, '--model', {str(any_size_tflite)!r}],"
         " standalone_mode=False)\n"
         "heavy = {'tensorflow', 'keras', 'torch', 'jax', 'skimage', 'matplotlib',"

@@ -22,6 +22,7 @@ def _gray_of(lightness):
     return gray.reshape(lightness.shape).astype("uint8")
 
 
+@pytest.mark.parametrize("scale", [0.1, 0.4, 1.0])
 def test_merge_agrees_with_join_within_a_level(scale):
     graph = pytest.importorskip("kcolor.color.graph")
     lightness, ab = _random_colors(np.random.default_rng(3), 97, 131)

@@ -487,7 +487,7 @@ def test_every_default_of_the_command_is_the_functions_own():
 def command(monkeypatch):
     # The command's own path through everything but the network.
     monkeypatch.setattr(
-        "kcolor.evaluation.measure.load_predictor", lambda name: Tinted(name)
+        "kcolor.runtimes.resolve.load_predictor", lambda name: Tinted(name)
     )
 
     def run(*arguments):
