@@ -23,7 +23,7 @@ from PIL import Image
 
 from kcolor.color.constants import AB_SCALE
 from kcolor.images import decode as photo
-from kcolor.images import encode
+from kcolor.images import encode, formats
 from kcolor.inference.colorizer import Colorizer
 from kcolor.parallel import cores
 
@@ -222,11 +222,10 @@ def _startup(folder, model):
 
 
 def _bulk(arguments, folder):
-    suffixes = photo.SUFFIXES
     found = sorted(
         path
         for path in arguments.folder.rglob("*")
-        if path.suffix.lower() in suffixes and path.is_file()
+        if formats.of_name(path) and path.is_file()
     )[: arguments.limit]
     album = folder / "album"
     for number, path in enumerate(found):

@@ -3,6 +3,7 @@
 import click
 
 from kcolor.errors import DataError
+from kcolor.images import formats
 
 
 @click.command()
@@ -45,10 +46,7 @@ from kcolor.errors import DataError
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(
-        ["jpg", "jpeg", "png", "tif", "tiff", "webp", "bmp", "gif", "ppm"],
-        case_sensitive=False,
-    ),
+    type=click.Choice(list(formats.CHOICES), case_sensitive=False),
     help="Format of the results.  [default: each input's own]",
 )
 @click.option(
@@ -89,7 +87,7 @@ def colorize(inputs, **options):
         raise click.UsageError("--skip-existing and --overwrite exclude each other.")
     from kcolor.inference import jobs as batch
 
-    kind = batch.FORMATS[options["kind"].lower()] if options["kind"] else None
+    kind = formats.CHOICES[options["kind"].lower()] if options["kind"] else None
     jobs = batch.plan(inputs, options["output"], kind, options["recursive"])
     there = batch.existing(jobs)
     if options["skip_existing"]:

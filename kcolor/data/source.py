@@ -18,8 +18,8 @@ import numpy as np
 from kcolor.data.cache import Spool
 from kcolor.data.decoding import decode
 from kcolor.errors import DataError
+from kcolor.images import formats
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 # The color photographs (no scans, no test charts) in the scikit-image wheel.
 _SAMPLE_PHOTOGRAPHS = (
     "astronaut.png",
@@ -162,11 +162,11 @@ def open_source(path):
     readers = {
         name: reader
         for name, reader in readers.items()
-        if PurePosixPath(name).suffix.lower() in EXTENSIONS
+        if formats.of_name(name)
         and not any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
     }
     if not readers:
-        raise DataError(f"{path}: holds no picture ({', '.join(EXTENSIONS)})")
+        raise DataError(f"{path}: holds no picture ({', '.join(formats.BY_SUFFIX)})")
     return _pair(path, readers)
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from kcolor.color import host as merge
 from kcolor.errors import DataError
-from kcolor.images import exif, icc
+from kcolor.images import exif, formats, icc
 
 # Limits for files nobody meant to be looked at. Only the first can be raised.
 MAX_MEGAPIXELS = 100.0
@@ -33,35 +33,6 @@ MAX_PAGES_AREA = 20
 MAX_BYTES = 1 << 30
 MAX_METADATA = 1 << 20
 
-# Format -> its Pillow plugin and class, imported when such a file turns up.
-_READERS = {
-    "JPEG": ("PIL.JpegImagePlugin", "JpegImageFile"),
-    "PNG": ("PIL.PngImagePlugin", "PngImageFile"),
-    "TIFF": ("PIL.TiffImagePlugin", "TiffImageFile"),
-    "WEBP": ("PIL.WebPImagePlugin", "WebPImageFile"),
-    "BMP": ("PIL.BmpImagePlugin", "BmpImageFile"),
-    "GIF": ("PIL.GifImagePlugin", "GifImageFile"),
-    "PPM": ("PIL.PpmImagePlugin", "PpmImageFile"),
-    "HEIC": ("pillow_heif", "HeifImageFile"),
-}
-SUFFIXES = {
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".jpe": "JPEG",
-    ".jfif": "JPEG",
-    ".png": "PNG",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".webp": "WEBP",
-    ".bmp": "BMP",
-    ".gif": "GIF",
-    ".pgm": "PPM",
-    ".ppm": "PPM",
-    ".pnm": "PPM",
-    ".heic": "HEIC",
-    ".heif": "HEIC",
-}
-WRITABLE = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM")
 # Text tags of a TIFF page that are worth keeping: document, description, make, model,
 # page name, software, date, artist, copyright.
 TIFF_TEXTS = (269, 270, 271, 272, 285, 305, 306, 315, 33432)
@@ -124,13 +95,14 @@ class Photo:
             self._file = _open_regular(Path(source), self.name)
         try:
             head = self._file.read(64)
-            self.format = _sniff(head, self.name)
+            row = _sniff(head, self.name)
+            self.format = row.name
             if self.format == "WEBP":
                 # Pillow sets the whole canvas up on opening: measure it before that.
                 self._check_size(*_webp_size(head))
             self._file.seek(0)
             with self._codec():
-                self._image = _reader(self.format, self.name)(self._file)
+                self._image = _reader(row, self.name)(self._file)
             self._check_size(*self._image.size)
             with self._codec():
                 self.pages = getattr(self._image, "n_frames", 1)
@@ -297,39 +269,26 @@ def to_8_bits(values):
 
 
 def _sniff(head, name):
-    if head[:2] == b"\xff\xd8":
-        return "JPEG"
-    if head[:8] == b"\x89PNG\r\n\x1a\n":
-        return "PNG"
-    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return "TIFF"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "WEBP"
-    if head[:6] in (b"GIF87a", b"GIF89a"):
-        return "GIF"
-    if head[:2] == b"BM":
-        return "BMP"
-    if head[:1] == b"P" and head[1:2] in b"12356" and head[2:3].isspace():
-        return "PPM"
-    if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc", b"mif1"):
-        return "HEIC"
+    found = formats.of_bytes(head)
+    if found:
+        return found
     if not head:
         raise DataError(f"{name}: the file is empty")
-    known = "JPEG, PNG, TIFF, WebP, BMP, GIF, PPM"
+    known = ", ".join(row.name for row in formats.FORMATS)
     raise DataError(f"{name}: not a photograph of a known kind ({known})")
 
 
-def _reader(kind, name):
-    module, opener = _READERS[kind]
+def _reader(row, name):
+    module, opener = row.plugin
     try:
         return getattr(import_module(module), opener)
     except ImportError as error:
-        if kind == "HEIC":
-            raise DataError(
-                f"{name}: HEIC needs pillow-heif, which is not installed. "
-                "Install it with: pip install pillow-heif"
-            ) from error
-        raise
+        if row.extra is None:
+            raise
+        raise DataError(
+            f"{name}: {row.name} needs {row.extra}, which is not installed. "
+            f"Install it with: pip install {row.extra}"
+        ) from error
 
 
 def _open_regular(path, name):

@@ -12,13 +12,8 @@ import cv2
 import numpy as np
 
 from kcolor.errors import DataError
-from kcolor.images import exif
+from kcolor.images import exif, formats
 from kcolor.images.decode import CODEC_ERRORS, MAX_EDGE, TIFF_TEXTS, Page, to_8_bits
-
-_MANY_PAGES = ("TIFF", "GIF", "WEBP", "PNG")
-_KEEPS_ORIENTATION = ("JPEG", "PNG", "TIFF", "WEBP")
-_KEEPS_ALPHA = ("PNG", "TIFF", "WEBP", "GIF")
-_KEEPS_16_BITS = ("PNG", "TIFF")
 
 
 def write(file, pages, kind, quality=None):
@@ -27,7 +22,7 @@ def write(file, pages, kind, quality=None):
     Args:
         file: Binary file, writable and seekable.
         pages: Iterable of `photo.Page`s with RGB pixels, taken one at a time.
-        kind: One of `photo.WRITABLE`.
+        kind: Name of a writable format of `formats`.
         quality: 1 to 100 for JPEG and WebP; None: 95 and 90, or lossless where the
             input was.
 
@@ -42,25 +37,34 @@ def write(file, pages, kind, quality=None):
         return
     first = next(pages)
     count = first.metadata.get("pages", 1)
-    if count > 1 and (kind not in _MANY_PAGES or "tags" in first.metadata):
-        many = "TIFF" if "tags" in first.metadata else "GIF, WebP, PNG or TIFF"
+    pages_are = "document" if "tags" in first.metadata else "animation"
+    row = formats.BY_NAME[kind]
+    if count > 1 and row.pages != pages_are:
+        many = _written_out(
+            row.name for row in formats.FORMATS if row.pages in (pages_are, "document")
+        )
         raise DataError(
             f"it has {count} pages, and {kind} would hold only one (write {many})"
         )
     if kind == "PNG" and first.pixels.dtype == np.uint16:
         _write_png_16(file, first)
         return
-    first = _fit_to(kind, first)
+    first = _fit_to(row, first)
     if kind == "JPEG":
-        _write_jpeg(file, first, quality or 95)
+        _write_jpeg(file, first, quality or row.quality)
         return
     image, options = _as_image(first, kind), _options(first.metadata, kind, quality)
     if count > 1:
-        rest = [_as_image(_fit_to(kind, page), kind) for page in pages]
+        rest = [_as_image(_fit_to(row, page), kind) for page in pages]
         options |= _animation(first.metadata, kind)
         options |= {"save_all": True, "append_images": rest}
     with _unwritable(kind):
         image.save(file, format=kind, **options)
+
+
+def _written_out(names):
+    *most, last = names
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def _with_tags(page):
@@ -78,19 +82,19 @@ def _with_tags(page):
     return page
 
 
-def _fit_to(kind, page):
+def _fit_to(row, page):
     # What the format cannot hold: 16 bits are rounded to 8, alpha is laid on white, an
     # orientation tag is carried out.
     pixels, alpha, metadata = page.pixels, page.alpha, page.metadata
-    if pixels.dtype == np.uint16 and kind not in _KEEPS_16_BITS:
+    if pixels.dtype == np.uint16 and not row.bits_16:
         pixels = to_8_bits(pixels)
         alpha = None if alpha is None else to_8_bits(alpha)
-    if alpha is not None and kind not in _KEEPS_ALPHA:
+    if alpha is not None and not row.alpha:
         share = alpha[..., None].astype("float32") / 255
         pixels = (pixels * share + 255 * (1 - share) + 0.5).astype("uint8")
         alpha = None
     orientation = page.orientation
-    if orientation != 1 and kind not in _KEEPS_ORIENTATION:
+    if orientation != 1 and not row.orientation:
         pixels = exif.upright(pixels, orientation)
         alpha = None if alpha is None else exif.upright(alpha, orientation)
         metadata = metadata | {"exif": exif.cleaned(metadata.get("exif", b""), 1)}
@@ -121,7 +125,11 @@ def _options(metadata, kind, quality):
         return _png_texts(kept, metadata) | {"compress_level": 2}
     if kind == "WEBP":
         lossless = metadata.get("lossless", False) and quality is None
-        return kept | {"quality": quality or 90, "lossless": lossless, "method": 3}
+        return kept | {
+            "quality": quality or formats.BY_NAME[kind].quality,
+            "lossless": lossless,
+            "method": 3,
+        }
     if kind == "GIF":
         return {key: kept[key] for key in ("comment",) if key in kept}
     return {"dpi": kept["dpi"]} if kind == "BMP" and "dpi" in kept else {}

@@ -22,29 +22,9 @@ import numpy as np
 
 from kcolor.errors import DataError
 from kcolor.images import decode as photo
-from kcolor.images import encode, exif
+from kcolor.images import encode, exif, formats
 
 STANDARD = "-"
-_SUFFIX_OF = {
-    "JPEG": ".jpg",
-    "PNG": ".png",
-    "TIFF": ".tif",
-    "WEBP": ".webp",
-    "BMP": ".bmp",
-    "GIF": ".gif",
-    "PPM": ".ppm",
-}
-FORMATS = {
-    "jpg": "JPEG",
-    "jpeg": "JPEG",
-    "png": "PNG",
-    "tif": "TIFF",
-    "tiff": "TIFF",
-    "webp": "WEBP",
-    "bmp": "BMP",
-    "gif": "GIF",
-    "ppm": "PPM",
-}
 # Megapixels that a batch works on at a time, about 1.5 GB: with 64 cores and a folder
 # of large scans, memory and not the number of cores is the limit.
 _AT_A_TIME = 120.0
@@ -139,9 +119,7 @@ def _plan_folder(source, out, kind, recursive, several):
             if recursive and not _same(Path(folder) / name, out)
         )
         found += [
-            Path(folder) / name
-            for name in sorted(names)
-            if Path(name).suffix.lower() in photo.SUFFIXES
+            Path(folder) / name for name in sorted(names) if formats.of_name(name)
         ]
     if not found:
         where = "" if recursive else " (--recursive looks into its subfolders)"
@@ -164,10 +142,9 @@ def _file_target(source, out, kind, several):
 
 
 def _renamed(path, kind):
-    own = photo.SUFFIXES.get(path.suffix.lower())
-    if kind is None:
-        kind = own if own in photo.WRITABLE else "JPEG"
-    return path if kind == own else path.with_suffix(_SUFFIX_OF[kind])
+    own = formats.of_name(path)
+    wanted = formats.BY_NAME[kind] if kind else formats.written_as(own)
+    return path if wanted is own else path.with_suffix(wanted.suffixes[0])
 
 
 def _check_targets(jobs):
@@ -199,17 +176,17 @@ def kind_of(target, kind=None):
         kind: The format asked for, or None.
 
     Returns:
-        One of `photo.WRITABLE`.
+        Name of a writable format of `formats`.
 
     Raises:
         DataError: If the name has a suffix that no format has.
     """
     if kind:
         return kind
-    found = photo.SUFFIXES.get(Path(target).suffix.lower())
-    if found in photo.WRITABLE:
-        return found
-    known = ", ".join(sorted(FORMATS))
+    found = formats.of_name(target)
+    if found and found.writable:
+        return found.name
+    known = ", ".join(sorted(formats.CHOICES))
     raise DataError(f"{target}: no known format in this name ({known}); use --format")
 
 
@@ -237,9 +214,8 @@ def colorize_file(colorizer, job, settings, share=None):
             raise DataError(f"{name}: over 1 GB")
     with photo.Photo(source, name, settings.max_megapixels) as opened:
         if job.target == STANDARD:
-            kind = settings.kind or (
-                opened.format if opened.format in photo.WRITABLE else "JPEG"
-            )
+            own = formats.BY_NAME[opened.format]
+            kind = settings.kind or formats.written_as(own).name
         pages = (_colorize_page(colorizer, page, settings) for page in opened.read())
         try:
             with share.of(opened.megapixels) if share else nullcontext():

@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 from kcolor.color import host as merge
 from kcolor.errors import DataError
 from kcolor.images import decode as photo
-from kcolor.images import encode, exif, icc
+from kcolor.images import encode, exif, formats, icc
 from kcolor.inference import jobs as batch
 from kcolor.inference.colorizer import Colorizer
 
@@ -235,7 +235,7 @@ def test_the_profile_of_a_16_bit_file_is_converted_too(tmp_path, colorizer, suff
     )
     source = tmp_path / f"a.{suffix}"
     with source.open("w+b") as file:
-        encode.write(file, [page], photo.SUFFIXES[source.suffix])
+        encode.write(file, [page], formats.of_name(source).name)
     target = _colorize(colorizer, source, tmp_path / f"b.{suffix}")
     result = cv2.imread(str(target), cv2.IMREAD_UNCHANGED)
     _assert_colorized(result[..., ::-1], gray, error=0.02)
