@@ -273,8 +273,8 @@ class _Stages:
 def _stages(config):
     from kcolor.color.host import split_on_host
     from kcolor.data.augment import degrade_lightness, random_crop
-    from kcolor.data.decoding import decode
     from kcolor.data.source import open_source
+    from kcolor.images.decode import decode_rgb
 
     size, batch_size = config["size"], config["batch_size"]
     source = open_source(config["data"])
@@ -282,7 +282,7 @@ def _stages(config):
     readers = [source._readers[name] for name in source.names[:STAGE_IMAGES]]
     run = _Stages(len(readers))
     data = run("read", lambda reader: reader(), readers)
-    pictures = run("decode", lambda data: decode(data, 2 * size), data)
+    pictures = run("decode", lambda data: decode_rgb(data, 2 * size), data)
     crops = run("crop", lambda picture: random_crop(picture, size, rng), pictures)
     batches = [
         np.stack(crops[i : i + batch_size]) for i in range(0, len(crops), batch_size)

@@ -16,9 +16,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from kcolor.data.cache import Spool
-from kcolor.data.decoding import decode
 from kcolor.errors import DataError
 from kcolor.images import formats
+from kcolor.images.decode import decode_rgb
 
 # The color photographs (no scans, no test charts) in the scikit-image wheel.
 _SAMPLE_PHOTOGRAPHS = (
@@ -69,7 +69,7 @@ class Source:
 
         Args:
             index: Position in `names`.
-            short_side: Reduce larger pictures to this short side, see `decode`.
+            short_side: Reduce larger pictures to this short side, see `decode_rgb`.
 
         Returns:
             uint8 RGB array of shape `(height, width, 3)`.
@@ -118,7 +118,7 @@ class Source:
             content = readers[name]()
             if isinstance(content, np.ndarray):
                 return content
-            return decode(content, short_side)
+            return decode_rgb(content, short_side)
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             reason = getattr(error, "strerror", None) or error
             failure = DataError(f"{self.path}: {name}: {reason}")

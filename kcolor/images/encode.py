@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from kcolor.errors import DataError
-from kcolor.images import exif, formats
-from kcolor.images.decode import CODEC_ERRORS, MAX_EDGE, TIFF_TEXTS, Page, to_8_bits
+from kcolor.images import exif, formats, tiff
+from kcolor.images.page import Page, on_white, to_8_bits
 
 
 def write(file, pages, kind, quality=None):
@@ -31,9 +31,7 @@ def write(file, pages, kind, quality=None):
     """
     pages = iter(pages)
     if kind == "TIFF":
-        from kcolor.images import tiff
-
-        tiff.write(file, map(_with_tags, pages))
+        tiff.write(file, pages)
         return
     first = next(pages)
     count = first.metadata.get("pages", 1)
@@ -50,6 +48,10 @@ def write(file, pages, kind, quality=None):
         _write_png_16(file, first)
         return
     first = _fit_to(row, first)
+    if row.max_edge and max(first.pixels.shape) > row.max_edge:
+        raise DataError(
+            f"an edge of a {kind} picture may have at most {row.max_edge} pixels"
+        )
     if kind == "JPEG":
         _write_jpeg(file, first, quality or row.quality)
         return
@@ -67,21 +69,6 @@ def _written_out(names):
     return f"{', '.join(most)} or {last}" if most else last
 
 
-def _with_tags(page):
-    # Maker, model, date and the like, out of another format's EXIF.
-    if "tags" not in page.metadata and page.metadata.get("exif"):
-        from PIL.Image import Exif
-
-        block = Exif()
-        with contextlib.suppress(*CODEC_ERRORS):
-            block.load(page.metadata["exif"])
-            texts = {tag: block[tag] for tag in TIFF_TEXTS if tag in block}
-            page.metadata["tags"] = {
-                tag: text for tag, text in texts.items() if isinstance(text, str)
-            }
-    return page
-
-
 def _fit_to(row, page):
     # What the format cannot hold: 16 bits are rounded to 8, alpha is laid on white, an
     # orientation tag is carried out.
@@ -90,9 +77,7 @@ def _fit_to(row, page):
         pixels = to_8_bits(pixels)
         alpha = None if alpha is None else to_8_bits(alpha)
     if alpha is not None and not row.alpha:
-        share = alpha[..., None].astype("float32") / 255
-        pixels = (pixels * share + 255 * (1 - share) + 0.5).astype("uint8")
-        alpha = None
+        pixels, alpha = on_white(pixels, alpha), None
     orientation = page.orientation
     if orientation != 1 and not row.orientation:
         pixels = exif.upright(pixels, orientation)
@@ -166,8 +151,6 @@ def _write_jpeg(file, page, quality):
     options = [cv2.IMWRITE_JPEG_QUALITY, quality]
     options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     pixels = cv2.cvtColor(page.pixels, cv2.COLOR_RGB2BGR, dst=page.pixels)
-    if max(pixels.shape) > MAX_EDGE:
-        raise DataError(f"a JPEG's edge may have at most {MAX_EDGE} pixels")
     done, data = cv2.imencode(".jpg", pixels, options)
     if not done:
         raise DataError("cannot be written as JPEG")

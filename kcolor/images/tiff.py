@@ -1,121 +1,298 @@
-"""Writes TIFF: 8 and 16 bits, alpha, several pages, one page in memory at a time.
+"""TIFF with tifffile: what Pillow reduces when it reads, and all that is written.
 
-Pillow writes no 16-bit color, and OpenCV neither resolution, text nor profile; baseline
-TIFF 6.0 with deflate and a horizontal predictor takes less code than joining the two.
+Pillow has no 16-bit color: it reads such pages as 8 bits, and it writes none. Other
+pages Pillow reads, with what it says wrong about them set right here: kinds that would
+come out wrong are refused.
 """
 
+import io
+import logging
 import struct
-import zlib
+from collections.abc import Iterable
 from fractions import Fraction
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from kcolor.errors import DataError
+from kcolor.images import metadata
+from kcolor.images.codec import decoding
+from kcolor.images.page import Page
 
-_BYTE, _ASCII, _SHORT, _LONG, _RATIONAL, _UNDEFINED = 1, 2, 3, 4, 5, 7
-_FORMATS = {_SHORT: "H", _LONG: "I"}
-# Strips of about this many bytes: readers decode one at a time.
-_STRIP = 1 << 18
+if TYPE_CHECKING:
+    from PIL.TiffImagePlugin import TiffImageFile
+
+# It comments on damage; what cannot be read is said in our own words.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+_UNSIGNED, _VOID = 1, 4
+_RGB = 2
+_WHITE_IS_ZERO, _BLACK_IS_ZERO = 0, 1
+_ASSOCIATED, _UNASSOCIATED = 1, 2
+# Compressions that tifffile reads by itself: none, deflate (two numbers), packbits and
+# LZMA. The rest libtiff reads for it.
+_OWN_COMPRESSIONS = (1, 8, 32946, 32773, 34925)
 
 
-def write(file, pages):
-    """Writes a TIFF file.
+def check(image: "TiffImageFile") -> None:
+    """Refuses pages that Pillow would read, but wrong.
+
+    Args:
+        image: Pillow image at the page in question.
+
+    Raises:
+        DataError: If its pixels are signed, of floating point or over 16 bits.
+    """
+    with decoding():
+        kinds = image.tag_v2.get(339, (_UNSIGNED,))
+        bits = image.tag_v2.get(258, (1,))
+    kinds = kinds if isinstance(kinds, tuple) else (kinds,)
+    if any(kind not in (_UNSIGNED, _VOID) for kind in kinds):
+        raise DataError("signed or floating-point pixels are not supported")
+    if max(bits) > 16:
+        raise DataError(f"{max(bits)}-bit pixels are not supported")
+
+
+def depth(image: "TiffImageFile") -> int:
+    """Says how many bits a sample of the page has.
+
+    Args:
+        image: Pillow image at the page in question.
+
+    Returns:
+        Bits of the deepest sample.
+    """
+    with decoding():
+        return max(image.tag_v2.get(258, (1,)))
+
+
+def read_gray(image: "TiffImageFile") -> np.ndarray:
+    """Reads a gray page of 9 to 16 bits with Pillow.
+
+    Args:
+        image: Pillow image at the page in question, of a mode that begins with I.
+
+    Returns:
+        uint16 array `(height, width)`, upright: Pillow turns the pages of a TIFF.
+    """
+    with decoding():
+        pixels = np.array(image)
+        inverted = image.tag_v2.get(262) == _WHITE_IS_ZERO
+    pixels = pixels.astype("uint16", copy=False)
+    bits = depth(image)
+    if bits < 16:
+        # Pillow leaves the values as they are: 12 bits would be nearly black.
+        top = (1 << bits) - 1
+        scale = ((np.arange(top + 1) * 65535 + top // 2) // top).astype("uint16")
+        pixels = scale[np.minimum(pixels, top)]
+    return 65535 - pixels if inverted else pixels
+
+
+def read_color(
+    file: BinaryIO, number: int, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray | None, int]:
+    """Reads a page of 16-bit color.
+
+    Args:
+        file: The file; its position is kept.
+        number: Number of the page, from 0.
+        size: Width and height that the page must have, either way around.
+
+    Returns:
+        Tuple of uint16 array `(height, width, 3)`, as it is stored; alpha
+        `(height, width)` or None; EXIF orientation.
+
+    Raises:
+        DataError: If the page is damaged, or of a kind that cannot be read right.
+    """
+    from tifffile import TiffFile
+
+    at = file.tell()
+    file.seek(0)
+    try:
+        with decoding():
+            page = TiffFile(file).pages[number]
+            samples, stored = page.samplesperpixel, (page.imagewidth, page.imagelength)
+            kind, dtype = int(page.photometric), page.dtype
+            orientation = page.tags.valueof(274, 1)
+            # A fourth sample of which nothing is said is alpha, to Pillow as well.
+            extra = page.tags.valueof(338, (_UNASSOCIATED,) * (samples - 3))
+        extra = extra if isinstance(extra, tuple) else (extra,)
+        if kind != _RGB or dtype != np.uint16 or samples - len(extra) != 3:
+            raise DataError("16-bit pixels of a kind that is not supported")
+        if sorted(stored) != sorted(size):
+            raise DataError("damaged: its size does not agree with itself")
+        pixels = _samples(file, page)
+    finally:
+        file.seek(at)
+    orientation = orientation if orientation in range(1, 9) else 1
+    alpha = None
+    if extra and extra[0] in (_ASSOCIATED, _UNASSOCIATED):
+        alpha = np.ascontiguousarray(pixels[..., 3])
+    pixels = np.ascontiguousarray(pixels[..., :3])
+    if alpha is not None and extra[0] == _ASSOCIATED:
+        _unmultiply(pixels, alpha)
+    return pixels, alpha, orientation
+
+
+def _samples(file, page):
+    # Of shape (height, width, samples), whatever the order in the file.
+    shape = page.samplesperpixel, page.imagelength, page.imagewidth
+    if page.compression in _OWN_COMPRESSIONS:
+        with decoding():
+            pixels = page.asarray(maxworkers=1)
+        if pixels.size != np.prod(shape):
+            raise DataError("damaged: its size does not agree with itself")
+    else:
+        pixels = _by_segments(file, page)
+    if page.planarconfig == 2:
+        return np.moveaxis(pixels.reshape(shape), 0, -1)
+    return pixels.reshape(*shape[1:], shape[0])
+
+
+def _by_segments(file, page):
+    # libtiff, in Pillow, undoes the compression of each strip or tile, and tifffile
+    # does the rest: byte order, predictor, planes and tiles.
+    compression, fill_order = int(page.compression), int(page.fillorder)
+    page.compression, page.fillorder = 1, 1
+    pixels = np.zeros(page.shaped, page.dtype)
+    channels = page.samplesperpixel if page.planarconfig == 1 else 1
+    width = page.tilewidth if page.is_tiled else page.imagewidth
+    row_bytes = width * channels * page.dtype.itemsize
+    places = zip(page.dataoffsets, page.databytecounts, strict=False)
+    for index, (start, size) in enumerate(places):
+        with decoding():
+            _, (plane, depth, y, x, _), shape = page.decode(None, index)
+            file.seek(start)
+            packed = file.read(size)
+        rows = page.tilelength if page.is_tiled else shape[1]
+        data = _decompressed(packed, compression, fill_order, rows, row_bytes)
+        with decoding():
+            segment, _, _ = page.decode(data, index)
+        window = pixels[plane, depth, y : y + segment.shape[1], x:]
+        window = window[:, : segment.shape[2]]
+        window[:] = segment[0, : window.shape[0], : window.shape[1]]
+    return pixels
+
+
+def _decompressed(packed, compression, fill_order, rows, row_bytes):
+    # As a gray 8-bit TIFF of one strip, whose pixels are the bytes.
+    from PIL.TiffImagePlugin import TiffImageFile
+
+    tags = {
+        256: row_bytes,
+        257: rows,
+        258: 8,
+        259: compression,
+        262: _BLACK_IS_ZERO,
+        266: fill_order,
+        273: 8 + 2 + 12 * 10 + 4,
+        277: 1,
+        278: rows,
+        279: len(packed),
+    }
+    entries = [struct.pack("<HHII", tag, 4, 1, v) for tag, v in sorted(tags.items())]
+    head = struct.pack("<2sHIH", b"II", 42, 8, len(tags))
+    strip = io.BytesIO(head + b"".join(entries) + bytes(4) + packed)
+    with decoding():
+        return np.asarray(TiffImageFile(strip)).tobytes()
+
+
+def _unmultiply(pixels, alpha):
+    # Colors that were stored multiplied by their alpha, in place.
+    share = np.maximum(alpha, 1).astype("float32") / 65535
+    for channel in range(3):
+        plane = pixels[..., channel] / share + np.float32(0.5)
+        pixels[..., channel] = np.minimum(plane, 65535).astype("uint16")
+
+
+def write(file: BinaryIO, pages: Iterable[Page]) -> None:
+    """Writes a TIFF file, compressed by deflate without loss.
 
     Args:
         file: Binary file, writable and seekable, at its beginning.
-        pages: Iterable of `kcolor.images.decode.Page`s with RGB pixels, uint8 or
-            uint16; taken one at a time.
+        pages: Pages with RGB pixels, uint8 or uint16; taken one at a time.
 
     Raises:
         DataError: If the file would pass 4 GB, the format's limit.
     """
-    file.write(b"II*\0" + bytes(4))
-    link = 4
-    for page in pages:
-        try:
-            link = _write_page(file, page, link)
-        except struct.error as error:
-            # An offset that no longer fits in 32 bits.
-            raise DataError(
-                "the TIFF file would pass 4 GB, the format's limit"
-            ) from error
+    from tifffile import TiffWriter
+
+    with TiffWriter(file, byteorder="<") as writer:
+        for page in pages:
+            tags = _described(file, page)
+            samples = page.pixels
+            options: dict[str, Any] = {}
+            if page.alpha is not None:
+                samples = np.dstack([samples, page.alpha])
+                options["extrasamples"] = ["unassalpha"]
+            if page.metadata.get("dpi"):
+                ratios = (
+                    Fraction(v).limit_denominator(1000) for v in page.metadata["dpi"]
+                )
+                options["resolution"] = tuple(
+                    (ratio.numerator, ratio.denominator) for ratio in ratios
+                )
+                options["resolutionunit"] = "INCH"
+            try:
+                writer.write(
+                    samples,
+                    photometric="rgb",
+                    planarconfig="contig",
+                    compression="adobe_deflate",
+                    compressionargs={"level": 4},
+                    predictor=True,
+                    metadata=None,
+                    software=False,
+                    iccprofile=page.metadata.get("icc_profile"),
+                    extratags=tags,
+                    maxworkers=1,
+                    **options,
+                )
+            except (ValueError, struct.error) as error:
+                if file.tell() < _ALMOST_FULL:
+                    raise
+                raise DataError(
+                    "the TIFF file would pass 4 GB, the format's limit"
+                ) from error
 
 
-def _write_page(file, page, link):
-    samples = page.pixels
-    if page.alpha is not None:
-        samples = np.dstack([samples, page.alpha])
-    height, width, channels = samples.shape
-    bits = samples.dtype.itemsize * 8
-    rows = max(1, min(height, _STRIP // (width * channels * bits // 8)))
-    offsets, sizes = [], []
-    for top in range(0, height, rows):
-        strip = zlib.compress(_predicted(samples[top : top + rows]), 4)
-        offsets.append(file.tell())
-        sizes.append(len(strip))
-        file.write(strip)
-    tags = {
-        256: (_LONG, [width]),
-        257: (_LONG, [height]),
-        258: (_SHORT, [bits] * channels),
-        259: (_SHORT, [8]),  # Deflate, as Adobe defines it.
-        262: (_SHORT, [2]),  # RGB.
-        273: (_LONG, offsets),
-        274: (_SHORT, [page.orientation]),
-        277: (_SHORT, [channels]),
-        278: (_LONG, [rows]),
-        279: (_LONG, sizes),
-        284: (_SHORT, [1]),
-        317: (_SHORT, [2]),  # Horizontal differences.
-    }
-    if page.alpha is not None:
-        tags[338] = (_SHORT, [2])  # Unassociated alpha.
-    _describe(tags, page.metadata)
-    return _write_directory(file, tags, link)
+_ALMOST_FULL = (1 << 32) - (1 << 30)
 
 
-def _predicted(strip):
-    differences = strip.copy()
-    differences[:, 1:] -= strip[:, :-1]
-    if differences.dtype == np.uint16:
-        return differences.astype("<u2").tobytes()
-    return differences.tobytes()
+def _described(file, page):
+    # What the page carries, as tags: (number, type, count, value, first page only).
+    found = page.metadata
+    texts, directories = metadata.tiff_parts(found.get("exif", b""))
+    tags: list[tuple[int, str, int, Any, bool]] = [
+        (274, "H", 1, page.orientation, False)
+    ]
+    for tag, text in (found.get("tags") or texts).items():
+        data = text.encode("utf-8", "replace") + b"\0"
+        tags.append((tag, "s", len(data), data, False))
+    if found.get("xmp"):
+        tags.append((700, "B", len(found["xmp"]), found["xmp"], False))
+    for tag, values in directories.items():
+        at = _write_directory(file, tag, values)
+        if at is not None:
+            tags.append((tag, "I", 1, at, False))
+    return tags
 
 
-def _describe(tags, metadata):
-    for tag, text in metadata.get("tags", {}).items():
-        tags[tag] = (_ASCII, text.encode("utf-8", "replace") + b"\0")
-    if metadata.get("dpi"):
-        for tag, value in zip((282, 283), metadata["dpi"], strict=True):
-            ratio = Fraction(value).limit_denominator(1000)
-            packed = struct.pack("<II", ratio.numerator, ratio.denominator)
-            tags[tag] = (_RATIONAL, packed)
-        tags[296] = (_SHORT, [2])  # Inches.
-    if metadata.get("xmp"):
-        tags[700] = (_BYTE, metadata["xmp"])
-    if metadata.get("icc_profile"):
-        tags[34675] = (_UNDEFINED, metadata["icc_profile"])
+def _write_directory(file, tag, values):
+    # The directory goes in front of the page; returns its place, or None if it holds
+    # values of a kind that Pillow reads but does not write.
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-
-def _write_directory(file, tags, link):
-    entries, behind = [], b""
     if file.tell() % 2:
         file.write(b"\0")
-    start = file.tell()
-    after = start + 2 + 12 * len(tags) + 4
-    for tag, (kind, value) in sorted(tags.items()):
-        count = len(value) // 8 if kind == _RATIONAL else len(value)
-        if isinstance(value, list):
-            value = struct.pack(f"<{count}{_FORMATS[kind]}", *value)
-        if len(value) > 4:
-            place = struct.pack("<I", after + len(behind))
-            behind += value + bytes(len(value) % 2)
-        else:
-            place = value.ljust(4, b"\0")
-        entries.append(struct.pack("<HHI", tag, kind, count) + place)
-    file.write(struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4) + behind)
-    end = file.tell()
-    file.seek(link)
-    file.write(struct.pack("<I", start))
-    file.seek(end)
-    return start + 2 + 12 * len(tags)
+    place = file.tell()
+    directory = ImageFileDirectory_v2(b"II*\0\0\0\0\0", group=tag)
+    try:
+        for number, value in values.items():
+            directory[number] = value
+        data = directory.tobytes(place)
+    except (ValueError, TypeError, KeyError, AttributeError, struct.error):
+        return None
+    file.write(data)
+    return place

@@ -22,7 +22,7 @@ import numpy as np
 
 from kcolor.errors import DataError
 from kcolor.images import decode as photo
-from kcolor.images import encode, exif, formats
+from kcolor.images import encode, exif, formats, opening
 
 STANDARD = "-"
 # Megapixels that a batch works on at a time, about 1.5 GB: with 64 cores and a folder
@@ -55,7 +55,7 @@ class Settings:
     kind: str | None = None
     quality: int | None = None
     compare: bool = False
-    max_megapixels: float = photo.MAX_MEGAPIXELS
+    max_megapixels: float = opening.MAX_MEGAPIXELS
 
 
 def plan(inputs, out=None, kind=None, recursive=True):
@@ -209,8 +209,8 @@ def colorize_file(colorizer, job, settings, share=None):
     source, name = job.source, None
     if source == STANDARD:
         name = "standard input"
-        source = sys.stdin.buffer.read(photo.MAX_BYTES + 1)
-        if len(source) > photo.MAX_BYTES:
+        source = sys.stdin.buffer.read(opening.MAX_BYTES + 1)
+        if len(source) > opening.MAX_BYTES:
             raise DataError(f"{name}: over 1 GB")
     with photo.Photo(source, name, settings.max_megapixels) as opened:
         if job.target == STANDARD:
