@@ -70,8 +70,10 @@ def evaluate(models, data, metrics, json_file, per_image, report, **options):
     from kcolor.evaluation import measure as evaluation
     from kcolor.evaluation import report as reporting
     from kcolor.files import write_json
+    from kcolor.process import keep_freed_memory
     from kcolor.runtimes.resolve import load_predictor
 
+    keep_freed_memory()
     source = open_source(data)
     predictors = [load_predictor(model) for model in models]
     if report:

@@ -19,6 +19,7 @@ import cv2
 import keras
 import numpy as np
 
+from kcolor import presets
 from kcolor.color.constants import LIGHTNESS_SCALE
 from kcolor.color.graph import join, split
 from kcolor.data.source import list_hash, open_source
@@ -32,7 +33,6 @@ from kcolor.metrics.psnr import psnr
 from kcolor.metrics.ssim import ssim
 from kcolor.metrics.stored import as_float
 from kcolor.parallel import cores, evenly_spaced, read_ahead
-from kcolor.process import keep_freed_memory
 from kcolor.runtimes.resolve import load_predictor
 
 METRICS = ("psnr", "ssim", "lpips", "lpips_squeeze", "ciede2000", "colorfulness")
@@ -190,7 +190,6 @@ def measure(
             weights are not found, or a gray picture and its color partner differ.
     """
     start = time.monotonic()
-    keep_freed_memory()
     source = open_source(data) if _is_path(data) else data
     metrics, networks, missing = _choose_metrics(metrics, lpips_weights)
     _check_sizes(size, limit, batch_size, metrics, self_check)
@@ -738,8 +737,9 @@ def _row_names(predictors):
     ]
     taken = {GRAY, *CHECK_ROWS}
     for i, name in enumerate(names):
+        numbers = itertools.count(len(taken))
         while names[i] in taken:
-            names[i] = f"{name} ({len(taken)})"
+            names[i] = f"{name} ({next(numbers)})"
         taken.add(names[i])
     return names
 
@@ -752,9 +752,9 @@ def _short_name(name):
 
 
 def _model_hash(model):
-    path = Path(model)
+    path = presets.find(model) if model in presets.names() else Path(model)
     path = path / "model.keras" if path.is_dir() else path
-    # A preset's name or a SavedModel folder is no single file.
+    # A SavedModel folder is no single file.
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 

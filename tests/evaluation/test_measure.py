@@ -1,10 +1,13 @@
 """Tests for kcolor.evaluation: pairing, figures, intervals, self-check, command."""
 
 import csv
+import hashlib
 import inspect
 import json
 import math
+import platform
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import keras
@@ -14,6 +17,7 @@ from click.testing import CliRunner
 from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from kcolor import presets
 from kcolor.cli.main import main
 from kcolor.color.graph import join, split
 from kcolor.data.source import open_source
@@ -449,6 +453,28 @@ def test_models_of_one_name_get_rows_of_their_own(folder):
     assert len(result.rows) == 7
 
 
+@pytest.mark.parametrize("names", [["gray (5)", "gray"], ["x (6)", "x", "x"]])
+def test_row_never_takes_a_name_that_another_model_has(folder, names):
+    models = [Tinted(name) for name in names]
+    result = measure(models, folder, size=SIZE, metrics=["psnr"], limit=2)
+    assert len(result.models) == len(names)
+    assert result.rows.keys() == {"gray", *result.models}
+
+
+def test_preset_is_reported_with_the_hash_of_its_file(folder):
+    result = measure(["mobile"], folder, size=64, metrics=["psnr"], limit=2)
+    content = presets.find("mobile").read_bytes()
+    assert result.models["mobile"]["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_library_leaves_the_process_as_it_is(folder, monkeypatch):
+    calls = []
+    library = SimpleNamespace(mallopt=lambda *setting: calls.append(setting))
+    monkeypatch.setattr("kcolor.process.ctypes.CDLL", lambda name: library)
+    measure([Tinted()], folder, size=SIZE, metrics=["psnr"], limit=2)
+    assert not calls
+
+
 def test_result_is_strict_json(measured):
     measured.rows["gray"]["psnr"][:] = math.inf
     text = json.dumps(evaluation.to_json(summarize(measured)), allow_nan=False)
@@ -514,6 +540,15 @@ def test_command_writes_all_it_is_asked_for(command, folder, tmp_path):
     assert len((tmp_path / "p.csv").read_text().splitlines()) == 1 + 6 * 6
     page = (tmp_path / "report" / "index.html").read_text()
     assert "Before and after" in page
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc's")
+def test_command_keeps_freed_memory(command, folder, monkeypatch):
+    calls = []
+    library = SimpleNamespace(mallopt=lambda *setting: calls.append(setting))
+    monkeypatch.setattr("kcolor.process.ctypes.CDLL", lambda name: library)
+    command("m", "--data", folder, "--size", SIZE, "--metrics", "psnr", "--limit", 1)
+    assert calls
 
 
 def test_command_measures_a_keras_file(folder, tmp_path):
