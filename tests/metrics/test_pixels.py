@@ -1,10 +1,12 @@
-"""Tests for PSNR, SSIM and colorfulness: scikit-image, formulas, streaming, errors."""
+"""Tests for the metrics of pixels: scikit-image, formulas, streaming, errors."""
 
 import keras
 import numpy as np
 import pytest
+from skimage.color import rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from kcolor.metrics.chroma import ChromaExcess, chroma_excess
 from kcolor.metrics.ciede2000 import CIEDE2000, ciede2000
 from kcolor.metrics.colorfulness import (
     Colorfulness,
@@ -15,13 +17,19 @@ from kcolor.metrics.colorfulness import (
 from kcolor.metrics.psnr import PSNR, psnr
 from kcolor.metrics.ssim import SSIM, ssim
 
-PAIRED = {"psnr": psnr, "ssim": ssim, "ciede2000": ciede2000}
+PAIRED = {
+    "psnr": psnr,
+    "ssim": ssim,
+    "ciede2000": ciede2000,
+    "chroma_excess": chroma_excess,
+}
 METRICS = {
     PSNR: psnr,
     SSIM: ssim,
     CIEDE2000: ciede2000,
     Colorfulness: lambda y_true, y_pred: colorfulness(y_pred),
     ColorfulnessDifference: colorfulness_difference,
+    ChromaExcess: chroma_excess,
 }
 
 
@@ -81,9 +89,40 @@ def test_gray_has_no_colorfulness(pair):
     assert np.all(np.asarray(colorfulness_difference(pair[0], gray)) < 0)
 
 
+def test_chroma_excess_counts_the_pixels_that_numpy_counts():
+    # Full colors: many pixels exceed, many fall short, few lie near the edge of 30.
+    truth, prediction = np.random.default_rng(1).integers(
+        0, 256, (2, 4, 23, 31, 3), np.uint8
+    )
+    chroma = [
+        np.sqrt((rgb2lab(images)[..., 1:] ** 2).sum(axis=-1))
+        for images in (truth, prediction)
+    ]
+    expected = 100 * (chroma[1] - chroma[0] > 30).mean(axis=(1, 2))
+    assert expected.min() > 10
+    # scikit-image rounds its white point, which may move one pixel over the edge.
+    np.testing.assert_allclose(
+        chroma_excess(truth, prediction), expected, atol=100.5 / (23 * 31)
+    )
+
+
+def test_chroma_excess_minds_neither_paler_colors_nor_other_hues():
+    truth = np.zeros((1, 10, 8, 3), np.uint8)
+    prediction = truth.copy()
+    truth[0, :5] = (200, 30, 30)
+    truth[0, 5:] = (120, 120, 120)
+    prediction[0, :5] = (90, 90, 90)  # paler
+    prediction[0, 4] = (30, 120, 30)  # another hue, as strong
+    prediction[0, 5:] = (120, 120, 120)
+    prediction[0, 9, :2] = (200, 30, 30)  # a blotch of 2 of 80 pixels
+    np.testing.assert_allclose(chroma_excess(truth, prediction), 2.5, rtol=1e-6)
+    np.testing.assert_array_equal(chroma_excess(truth, prediction * 0), 0)
+
+
 def test_equal_images_are_perfect(pair):
     np.testing.assert_array_equal(psnr(pair[0], pair[0]), np.full(5, np.inf))
     np.testing.assert_allclose(ssim(pair[0], pair[0]), np.ones(5), atol=1e-6)
+    np.testing.assert_array_equal(chroma_excess(pair[0], pair[0]), np.zeros(5))
 
 
 @pytest.mark.parametrize("name", PAIRED)
