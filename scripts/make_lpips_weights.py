@@ -1,9 +1,10 @@
 """Writes the LPIPS weights file that kcolor reads, from the official `lpips` package.
 
     pip install lpips            (brings PyTorch; torchvision downloads the network)
-    python scripts/make_lpips_weights.py             writes to the user's cache
-    python scripts/make_lpips_weights.py --backbone squeeze -o lpips_squeeze.safetensors
+    python scripts/make_lpips_weights.py        SqueezeNet's, to the user's cache
+    python scripts/make_lpips_weights.py --backbone alex -o lpips_alex.safetensors
 
+AlexNet's, the ones that published figures use, come with kcolor (as float16).
 Before the file is put in place, kcolor's LPIPS is run on it and compared with the
 package's own on random pictures.
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from kcolor.files import replacing
-from kcolor.metrics.lpips import BACKBONES, build_lpips, cached_weights
+from kcolor.metrics.lpips import BACKBONES, build_lpips, usual_weights
 
 
 def convert(state):
@@ -62,7 +63,7 @@ def write_safetensors(path, tensors, dtype):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--backbone", choices=BACKBONES, default="alex")
+    parser.add_argument("--backbone", choices=BACKBONES, default="squeeze")
     parser.add_argument("-o", "--output", type=Path, help="default: the user's cache")
     parser.add_argument(
         "--dtype",
@@ -71,6 +72,8 @@ def main():
         help="float16 halves the file and moves distances by about 1e-5",
     )
     arguments = parser.parse_args()
+    if arguments.backbone == "alex" and not arguments.output:
+        parser.error("--backbone alex needs -o: kcolor's own file stays as it is")
     try:
         import lpips
         import torch
@@ -82,7 +85,7 @@ def main():
     except OSError as error:
         sys.exit(f"torchvision could not download the network: {error}")
     state = {name: value.numpy() for name, value in official.state_dict().items()}
-    output = arguments.output or cached_weights(arguments.backbone)
+    output = arguments.output or usual_weights(arguments.backbone)
     output.parent.mkdir(parents=True, exist_ok=True)
     with replacing(output) as temporary:
         write_safetensors(temporary, convert(state), arguments.dtype)

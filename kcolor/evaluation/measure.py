@@ -703,7 +703,7 @@ def _choose_metrics(metrics, lpips_weights):
             continue
         how = (
             f"no LPIPS weights in --lpips-weights, ${lpips.ENVIRONMENT_VARIABLE} or "
-            f"{lpips.cached_weights(backbone)}; scripts/make_lpips_weights.py writes "
+            f"{lpips.usual_weights(backbone)}; scripts/make_lpips_weights.py writes "
             "the file"
         )
         if metrics is not None:

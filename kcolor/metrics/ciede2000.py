@@ -6,6 +6,7 @@ of, and most of the trigonometry disappears.
 """
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -18,7 +19,9 @@ from kcolor.metrics.stored import as_float, pair_as_stored
 _OPPOSITE = 1e-6
 
 
-def lab_difference(lab_true, lab_pred):
+def lab_difference(
+    lab_true: keras.KerasTensor, lab_pred: keras.KerasTensor
+) -> keras.KerasTensor:
     """Computes CIEDE2000 between colors, with kL = kC = kH = 1.
 
     Args:
@@ -103,7 +106,9 @@ def lab_difference(lab_true, lab_pred):
     return ops.sqrt(ops.maximum(square, 0.0))
 
 
-def ciede2000(y_true, y_pred):
+def ciede2000(
+    y_true: keras.KerasTensor, y_pred: keras.KerasTensor
+) -> keras.KerasTensor:
     """Computes the mean CIEDE2000 difference over the pixels of each image.
 
     Args:
@@ -148,10 +153,10 @@ def _cos_minus(cosine, sine, degrees):
 class CIEDE2000(keras.metrics.MeanMetricWrapper):
     """Streams the mean of `ciede2000` over images."""
 
-    def __init__(self, name="ciede2000", dtype="float32"):
+    def __init__(self, name: str = "ciede2000", dtype: str = "float32"):
         super().__init__(ciede2000, name=name, dtype=dtype)
         self._direction = "down"
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
         return {"name": self.name, "dtype": self.dtype}

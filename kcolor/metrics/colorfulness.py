@@ -4,13 +4,15 @@ A variant in circulation takes absolute values of the two opponent channels; its
 are lower and cannot be compared.
 """
 
+from typing import Any
+
 import keras
 
 from kcolor.color.graph import opponent_colorfulness
 from kcolor.metrics.stored import as_stored
 
 
-def colorfulness(images):
+def colorfulness(images: keras.KerasTensor) -> keras.KerasTensor:
     """Computes how colorful images are.
 
     Args:
@@ -30,7 +32,9 @@ def colorfulness(images):
     return opponent_colorfulness(as_stored(images, "images"))
 
 
-def colorfulness_difference(y_true, y_pred):
+def colorfulness_difference(
+    y_true: keras.KerasTensor, y_pred: keras.KerasTensor
+) -> keras.KerasTensor:
     """Computes the colorfulness that a prediction has more than its truth.
 
     Args:
@@ -53,10 +57,10 @@ def _of_prediction(y_true, y_pred):
 class Colorfulness(keras.metrics.MeanMetricWrapper):
     """Streams the mean of `colorfulness` over predictions; the truth is not used."""
 
-    def __init__(self, name="colorfulness", dtype="float32"):
+    def __init__(self, name: str = "colorfulness", dtype: str = "float32"):
         super().__init__(_of_prediction, name=name, dtype=dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
         return {"name": self.name, "dtype": self.dtype}
 
@@ -64,9 +68,9 @@ class Colorfulness(keras.metrics.MeanMetricWrapper):
 class ColorfulnessDifference(keras.metrics.MeanMetricWrapper):
     """Streams the mean of `colorfulness_difference` over images; best at 0."""
 
-    def __init__(self, name="colorfulness_difference", dtype="float32"):
+    def __init__(self, name: str = "colorfulness_difference", dtype: str = "float32"):
         super().__init__(colorfulness_difference, name=name, dtype=dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
         return {"name": self.name, "dtype": self.dtype}

@@ -5,6 +5,7 @@ images first is another figure, off by several dB.
 """
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -12,7 +13,7 @@ from keras import ops
 from kcolor.metrics.stored import pair_as_stored
 
 
-def psnr(y_true, y_pred):
+def psnr(y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
     """Computes the peak signal-to-noise ratio over all three channels.
 
     Args:
@@ -35,10 +36,10 @@ def psnr(y_true, y_pred):
 class PSNR(keras.metrics.MeanMetricWrapper):
     """Streams the mean of `psnr` over images; inf once two images were equal."""
 
-    def __init__(self, name="psnr", dtype="float32"):
+    def __init__(self, name: str = "psnr", dtype: str = "float32"):
         super().__init__(psnr, name=name, dtype=dtype)
         self._direction = "up"
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
         return {"name": self.name, "dtype": self.dtype}

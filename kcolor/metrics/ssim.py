@@ -5,6 +5,8 @@ use_sample_covariance=False, data_range=255, channel_axis=-1)`; its default sett
 flat 7x7 window) give other figures.
 """
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -18,7 +20,7 @@ _C1 = 0.01**2
 _C2 = 0.03**2
 
 
-def ssim(y_true, y_pred):
+def ssim(y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
     """Computes the mean structural similarity over positions and channels.
 
     Args:
@@ -76,10 +78,10 @@ def _blur(images):
 class SSIM(keras.metrics.MeanMetricWrapper):
     """Streams the mean of `ssim` over images."""
 
-    def __init__(self, name="ssim", dtype="float32"):
+    def __init__(self, name: str = "ssim", dtype: str = "float32"):
         super().__init__(ssim, name=name, dtype=dtype)
         self._direction = "up"
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
         return {"name": self.name, "dtype": self.dtype}

@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 
-def as_stored(images, name):
+def as_stored(images: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """Rounds images to the 256 levels of an 8-bit file.
 
     Args:
@@ -41,7 +41,9 @@ def as_stored(images, name):
     return ops.cast(levels + 0.5, "uint8")
 
 
-def pair_as_stored(y_true, y_pred):
+def pair_as_stored(
+    y_true: keras.KerasTensor, y_pred: keras.KerasTensor
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """Applies `as_stored` to truth and prediction, which must have one shape.
 
     Args:
@@ -65,6 +67,6 @@ def pair_as_stored(y_true, y_pred):
     return y_true, y_pred
 
 
-def as_float(stored):
+def as_float(stored: keras.KerasTensor) -> keras.KerasTensor:
     """Turns what `as_stored` returns into float32 in `[0, 1]`."""
     return ops.cast(stored, "float32") / 255.0
