@@ -8,15 +8,17 @@ that is hardly told from it. A crop, or the scene from a step aside, is none.
 
 import hashlib
 import itertools
-from collections import defaultdict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 
 from kcolor.data.augment import opencv_in_one_thread
+from kcolor.data.duplicates import THUMBNAIL, Picture, group_alike
+from kcolor.data.source import Source
 from kcolor.errors import DataError
 from kcolor.parallel import read_ahead
 
@@ -39,33 +41,16 @@ _TONE_SHARE = 0.1
 _TONE_LOOSE_CURVE = 6.0
 _TONE_LIGHTNESS_RANGE = 20.0
 _TONE_OTHER_SIDE = -1.0
-# Near: correlation of the fine structure, and root mean square difference of 8 x 8
-# means in levels of 255. Copies at 30% by aliasing bilinear resize and quality 30 had
-# 0.79 and more, and 10 and less, but for 1 in 1,000; properly resized ones 0.92 and 7.
-# Photographs of different scenes that were as near as 10 had 0.62 and less.
-_NEAR_STRUCTURE = 0.75
-_NEAR_LEVELS = 10.0
-# A plain sky's structure is noise (1.2 levels and less; photographs 4.8 and more).
-_LEAST_STRUCTURE = 2.0
 
 _SHOWN = 10  # findings of a kind in the report's lines
-_THUMB = 16
-_LUMA = np.array([0.299, 0.587, 0.114], "float32")  # BT.601, as gray JPEGs are made
-_ROWS = 256  # of the correlations at a time: 50 MB for 50,000 pictures
-_PAIRS = 2**16
 
 
-class _Picture(NamedTuple):
-    name: str
-    width: int
-    height: int
-    digest: bytes
-    thumbnail: np.ndarray
-    gray: bool
-    toned: bool
-
-
-def check(source, against=None, workers=2, progress=None):
+def check(
+    source: Source,
+    against: Source | None = None,
+    workers: int = 2,
+    progress: Callable[[int, int], object] | None = None,
+) -> dict[str, Any]:
     """Checks every picture of a source, and whether another source holds it too.
 
     Args:
@@ -96,7 +81,7 @@ def check(source, against=None, workers=2, progress=None):
     """
     total = len(source) + (0 if against is None else len(against))
     pictures, unreadable = _read(source, workers, progress, 0, total)
-    report = {
+    report: dict[str, Any] = {
         "pictures": len(source),
         "readable": len(pictures),
         "unreadable": unreadable,
@@ -104,7 +89,8 @@ def check(source, against=None, workers=2, progress=None):
         "gray": [p.name for p in pictures if p.gray],
         "toned": [p.name for p in pictures if p.toned],
     }
-    others, counts = [], None
+    others: list[Picture] = []
+    counts = None
     if against is not None:
         others, unreadable = _read(against, workers, progress, len(source), total)
         counts = {
@@ -112,7 +98,7 @@ def check(source, against=None, workers=2, progress=None):
             "readable": len(others),
             "unreadable": unreadable,
         }
-    equal, near = _duplicates(pictures, others)
+    equal, near = group_alike(pictures, others)
     report["exact_duplicates"] = sorted(ours for ours, _ in equal if len(ours) > 1)
     here = [[names for names in group if names[0]] for group in near]
     report["near_duplicates"] = sorted(_merged(g)[0] for g in here if len(g) > 1)
@@ -124,7 +110,7 @@ def check(source, against=None, workers=2, progress=None):
     return report
 
 
-def report_lines(report):
+def report_lines(report: dict[str, Any]) -> list[str]:
     """Puts a report of `check` into words.
 
     Args:
@@ -173,11 +159,12 @@ def report_lines(report):
 
 def _read(source, workers, progress, done, total):
     """Returns the readable pictures and a list of those that are not."""
-    pictures, unreadable = [], []
+    pictures: list[Picture] = []
+    unreadable: list[dict[str, str]] = []
     with opencv_in_one_thread(), ThreadPoolExecutor(workers) as pool:
         inspect = partial(_inspect, source)
         for found in read_ahead(pool, inspect, range(len(source)), 2 * workers):
-            (pictures if isinstance(found, _Picture) else unreadable).append(found)
+            (pictures if isinstance(found, Picture) else unreadable).append(found)
             if progress:
                 progress(done + len(pictures) + len(unreadable), total)
     return pictures, unreadable
@@ -192,11 +179,11 @@ def _inspect(source, index):
         return {"name": name, "reason": str(error).rpartition(f"{name}: ")[2]}
     height, width = rgb.shape[:2]
     digest = hashlib.sha256(f"{height} {width}".encode())
-    digest.update(np.ascontiguousarray(rgb))
+    digest.update(np.ascontiguousarray(rgb).data)
     middle = cv2.resize(rgb, (64, 64), interpolation=cv2.INTER_AREA).astype("float32")
-    small = cv2.resize(middle, (_THUMB, _THUMB), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(middle, (THUMBNAIL,) * 2, interpolation=cv2.INTER_AREA)
     gray = _is_gray(middle)
-    return _Picture(
+    return Picture(
         name,
         width,
         height,
@@ -263,36 +250,6 @@ def _sizes(pictures):
     }
 
 
-def _duplicates(pictures, others):
-    """Groups the pictures of both sources.
-
-    Returns:
-        List of one tuple (names, names in the other source) per distinct picture; and
-        list of lists of those tuples whose pictures are near each other.
-    """
-    equal, first = defaultdict(lambda: ([], [])), {}
-    for side, those in enumerate((pictures, others)):
-        for picture in those:
-            equal[picture.digest][side].append(picture.name)
-            first.setdefault(picture.digest, picture)
-    equal, distinct = list(equal.values()), list(first.values())
-
-    parent = list(range(len(distinct)))
-
-    def root(i):
-        while parent[i] != i:
-            parent[i] = i = parent[parent[i]]
-        return i
-
-    # Those of the first source come first, and each pair needs one of them.
-    for i, j in _near_pairs(distinct, sum(bool(ours) for ours, _ in equal)):
-        parent[root(j)] = root(i)
-    groups = defaultdict(list)
-    for i, names in enumerate(equal):
-        groups[root(i)].append(names)
-    return equal, [group for group in groups.values() if len(group) > 1]
-
-
 def _merged(group):
     return tuple(sorted(itertools.chain(*side)) for side in zip(*group, strict=True))
 
@@ -300,47 +257,3 @@ def _merged(group):
 def _in_both(groups):
     both = sorted(group for group in groups if all(group))
     return [{"source": ours, "against": theirs} for ours, theirs in both]
-
-
-def _near_pairs(pictures, count):
-    """Finds pairs of positions of near pictures, one of them below `count`."""
-    features = [_features(p.thumbnail) for p in pictures]
-    if not features:
-        return
-    structure, coarse = (np.stack(part) for part in zip(*features, strict=True))
-    mirrored = structure[:, :, ::-1].reshape(len(pictures), -1)
-    structure = structure.reshape(len(pictures), -1)
-    gray = np.array([p.gray for p in pictures])
-
-    for start in range(0, count, _ROWS):
-        rows = structure[start : min(start + _ROWS, count)]
-        for mirror, columns in ((1, structure), (-1, mirrored)):
-            i, j = np.nonzero(rows @ columns[start:].T >= _NEAR_STRUCTURE)
-            i, j = i[i < j] + start, j[i < j] + start
-            # Frames of one video may all be alike: some pairs at a time.
-            for part in range(0, len(i), _PAIRS):
-                pairs = i[part : part + _PAIRS], j[part : part + _PAIRS]
-                near = _is_near(coarse, gray, *pairs, mirror)
-                yield from zip(*(side[near].tolist() for side in pairs), strict=True)
-
-
-def _is_near(coarse, gray, i, j, mirror):
-    square = np.square(coarse[i] - coarse[j][:, :, ::mirror])
-    *rgb, luma = square.mean(axis=(1, 2)).T
-    # Beside a gray picture only lightness can be compared.
-    far = np.where(gray[i] | gray[j], luma, np.maximum(luma, np.mean(rgb, axis=0)))
-    return far <= _NEAR_LEVELS**2
-
-
-def _features(thumbnail):
-    """Returns the unit fine structure (16, 16) and means (8, 8, 4) of R, G, B, luma."""
-    rgb = thumbnail.astype("float32")
-    luma = rgb @ _LUMA
-    half = (_THUMB // 2, _THUMB // 2)
-    coarse = cv2.resize(np.dstack([rgb, luma]), half, interpolation=cv2.INTER_AREA)
-    structure = luma - cv2.GaussianBlur(luma, (0, 0), 1.5)
-    structure -= structure.mean()
-    length = np.linalg.norm(structure)
-    # Nothing correlates with zeros.
-    scale = 0 if length < _LEAST_STRUCTURE * _THUMB else 1 / length
-    return scale * structure, coarse

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kcolor.data import checks
+from kcolor.data import duplicates
 from kcolor.data.checks import check, report_lines
 from kcolor.data.source import open_source
 
@@ -99,8 +99,8 @@ def test_copies_in_another_folder_are_found(
 def test_copies_in_one_folder_are_grouped(
     rows, pairs, photographs, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(checks, "_ROWS", rows)
-    monkeypatch.setattr(checks, "_PAIRS", pairs)
+    monkeypatch.setattr(duplicates, "_ROWS", rows)
+    monkeypatch.setattr(duplicates, "_PAIRS", pairs)
     one, other = photographs["chelsea0"], photographs["coffee1"]
     save(tmp_path / "c.png", one)
     save(tmp_path / "a" / "same.bmp", one)
