@@ -4,6 +4,9 @@
 recomposed picture needs the lightness that `y_pred`, ab alone, does not hold.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -23,15 +26,15 @@ class ColorizationLoss(keras.losses.Loss):
 
     def __init__(
         self,
-        pixel="l2",
-        perceptual=0.0,
-        colorfulness=0.0,
-        lpips=None,
-        perceptual_share=0.5,
-        teacher=None,
-        teacher_weight=0.5,
-        name="colorization_loss",
-    ):
+        pixel: str = "l2",
+        perceptual: float = 0.0,
+        colorfulness: float = 0.0,
+        lpips: Callable | None = None,
+        perceptual_share: float = 0.5,
+        teacher: Callable | None = None,
+        teacher_weight: float = 0.5,
+        name: str = "colorization_loss",
+    ) -> None:
         """Sets the terms up.
 
         Args:
@@ -70,7 +73,7 @@ class ColorizationLoss(keras.losses.Loss):
         self.perceptual_share = perceptual_share
         self.teacher, self.teacher_weight = teacher, teacher_weight
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Compares one batch.
 
         Args:
@@ -102,7 +105,7 @@ class ColorizationLoss(keras.losses.Loss):
             loss = loss + self.colorfulness * ops.mean(ops.relu(lack)) * 2.55
         return ops.reshape(loss, (1,))
 
-    def pixel_loss(self, y_true, y_pred):
+    def pixel_loss(self, y_true: Any, y_pred: Any) -> Any:
         """Computes the pixel term alone; arguments and result as `call` has them."""
         if self.pixel == "psnr":
             return self._lacking_psnr(y_true, y_pred)
@@ -123,12 +126,40 @@ class ColorizationLoss(keras.losses.Loss):
         error = ops.mean(ops.square(error), axis=(1, 2, 3))
         return ops.mean(ops.log10(ops.maximum(error, _PSNR_FLOOR))) / 10
 
-    def get_config(self):
-        """Returns what `from_config` needs; LPIPS and the teacher cannot be in it."""
+    def get_config(self) -> dict[str, Any]:
+        """Returns what `from_config` needs; the networks themselves are not in it."""
         return {
             "pixel": self.pixel,
             "perceptual": self.perceptual,
             "colorfulness": self.colorfulness,
             "perceptual_share": self.perceptual_share,
+            "teacher": self.teacher is not None,
+            "teacher_weight": self.teacher_weight,
             "name": self.name,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "ColorizationLoss":
+        """Rebuilds a loss from `get_config`'s dict.
+
+        A term that needs a network waits for it: set `lpips` or `teacher` before the
+        loss is called, which raises ValueError without them.
+        """
+        config = dict(config)
+        if config.get("perceptual"):
+            config["lpips"] = _NotSaved("lpips")
+        config["teacher"] = _NotSaved("teacher") if config.get("teacher") else None
+        return cls(**config)
+
+
+class _NotSaved:
+    """Stands for a network that a configuration cannot hold."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __call__(self, *args, **kwargs):
+        raise ValueError(
+            f"`{self.name}` is a network, which a saved loss does not hold. Set the "
+            f"attribute `{self.name}` before the loss is used"
+        )

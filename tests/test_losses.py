@@ -91,3 +91,44 @@ def test_unknown_loss_is_named():
 def test_perceptual_loss_without_weights_is_refused():
     with pytest.raises(ValueError, match="LPIPS"):
         ColorizationLoss("l1", perceptual=0.5)
+
+
+def lightness_network():
+    lightness = keras.Input((None, None, 1))
+    return keras.Model(lightness, keras.ops.concatenate([lightness] * 2, axis=-1))
+
+
+def rgb_distance():
+    a, b = keras.Input((None, None, 3)), keras.Input((None, None, 3))
+    return keras.Model([a, b], keras.ops.mean(keras.ops.abs(a - b), axis=(1, 2, 3)))
+
+
+def test_config_round_trip_keeps_every_term():
+    y_true, y_pred = random_batch()
+    loss = ColorizationLoss(
+        "huber",
+        perceptual=2.0,
+        colorfulness=0.1,
+        lpips=rgb_distance(),
+        perceptual_share=0.6,
+        teacher=lightness_network(),
+        teacher_weight=0.75,
+    )
+    rebuilt = ColorizationLoss.from_config(loss.get_config())
+    assert rebuilt.get_config() == loss.get_config()
+    # Networks are not part of a configuration; the terms wait for theirs.
+    rebuilt.lpips, rebuilt.teacher = loss.lpips, loss.teacher
+    np.testing.assert_array_equal(rebuilt(y_true, y_pred), loss(y_true, y_pred))
+
+
+@pytest.mark.parametrize(
+    "terms, name",
+    [
+        ({"perceptual": 1.0, "lpips": rgb_distance()}, "lpips"),
+        ({"teacher": lightness_network()}, "teacher"),
+    ],
+)
+def test_a_rebuilt_loss_without_its_network_says_so_when_called(terms, name):
+    rebuilt = ColorizationLoss.from_config(ColorizationLoss(**terms).get_config())
+    with pytest.raises(ValueError, match=f"`{name}` is a network"):
+        rebuilt(*random_batch())
