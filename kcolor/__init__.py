@@ -1,18 +1,19 @@
 """kcolor: photographs in black and white come out in color.
 
-Importing this package imports nothing heavy. `colorize` and `Colorizer` load the light
-path (NumPy, OpenCV, Pillow, LiteRT); training, evaluation and export live in their own
-modules and need the extras that the README names.
+Importing this package imports nothing heavy. `colorize`, `colorize_bytes` and
+`Colorizer` load the light path (NumPy, OpenCV, Pillow, LiteRT); training, evaluation
+and export live in their own modules and need the extras that the README names.
 """
 
 from importlib import import_module
 
 __version__ = "0.1.0"
-__all__ = ["Colorizer", "DataError", "colorize", "__version__"]
+__all__ = ["Colorizer", "DataError", "colorize", "colorize_bytes", "__version__"]
 
 _LAZY = {
     "Colorizer": "kcolor.inference.colorizer",
     "colorize": "kcolor.inference.colorizer",
+    "colorize_bytes": "kcolor.inference.jobs",
     "DataError": "kcolor.errors",
 }
 

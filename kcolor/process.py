@@ -1,22 +1,29 @@
-"""Lets glibc keep memory that TensorFlow frees, on a CPU.
+"""What holds for a whole process: for the command line to set, and nobody else.
 
-A feature map of a training step takes tens of megabytes. By default glibc gives each
-such block back to the kernel when it is freed and asks for it again a moment later;
-the kernel then zeroes it page by page. `mobile` at 192 pixels and 24 a batch took
-2.0 s a step with the input pipeline beside it, a third of that inside the kernel, and
-takes 1.2 s without.
+A library that changes such things changes them for the program that calls it; so
+nothing in kcolor calls these functions but `kcolor.cli` and scripts.
 """
 
 import ctypes
+import os
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # Of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _NEVER = 2**31 - 1
 
 
-def keep_freed_memory():
+def keep_freed_memory() -> None:
     """Tells malloc of this process to reuse freed memory instead of returning it.
+
+    A feature map of a training step takes tens of megabytes. By default glibc gives
+    each such block back to the kernel when it is freed and asks for it again a moment
+    later; the kernel then zeroes it page by page. `mobile` at 192 pixels and 24 a batch
+    took 2.0 s a step with the input pipeline beside it, a third of that inside the
+    kernel, and takes 1.2 s without.
 
     It holds for the rest of the process, which keeps what it once needed at its peak.
     Does nothing where the C library is not glibc.
@@ -27,3 +34,40 @@ def keep_freed_memory():
     if mallopt is not None:
         mallopt(_M_MMAP_MAX, 0)
         mallopt(_M_TRIM_THRESHOLD, _NEVER)
+
+
+@contextmanager
+def silent_libraries() -> Iterator[None]:
+    """Keeps what C libraries say off the terminal; Python's own messages get through.
+
+    LiteRT tells that it started, libtiff and OpenCV comment on damage, all of them past
+    Python, in the middle of a bar and without the file's name. Pillow's warnings of
+    damage that it can read past go the same way.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield from _without_standard_error()
+
+
+def _without_standard_error() -> Iterator[None]:
+    try:
+        kept = os.dup(2)
+    except OSError:
+        yield  # There is no standard error.
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
+    before = sys.stderr
+    if before is sys.__stderr__ and before is not None:
+        sys.stderr = os.fdopen(
+            os.dup(kept), "w", 1, encoding=before.encoding, errors=before.errors
+        )
+    try:
+        yield
+    finally:
+        if sys.stderr is not before:
+            sys.stderr.close()
+            sys.stderr = before
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -2,9 +2,11 @@
 
 import click
 
+from kcolor.cli.shared import MODEL
+
 
 @click.command()
-@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.argument("models", nargs=-1, required=True, type=MODEL, metavar="MODEL...")
 @click.option("--size", type=click.IntRange(1), default=256, show_default=True)
 @click.option(
     "--threads",

@@ -1,7 +1,10 @@
 """`kcolor colorize`."""
 
+from contextlib import nullcontext
+
 import click
 
+from kcolor.cli.shared import MODEL, is_debugging
 from kcolor.errors import DataError
 from kcolor.images import formats
 
@@ -15,7 +18,13 @@ from kcolor.images import formats
     help="File or folder to write; '-' is standard output. Default: NAME-color beside "
     "the input.",
 )
-@click.option("--model", default="mobile", show_default=True, help="Preset or .tflite.")
+@click.option(
+    "--model",
+    type=MODEL,
+    default="mobile",
+    show_default=True,
+    help="Preset or .tflite.",
+)
 @click.option(
     "--saturation",
     type=click.FloatRange(0, 10),
@@ -85,11 +94,13 @@ def colorize(inputs, **options):
     """  # noqa: D301
     if options["skip_existing"] and options["overwrite"]:
         raise click.UsageError("--skip-existing and --overwrite exclude each other.")
-    from kcolor.inference import jobs as batch
+    from kcolor.inference import plan, runner
+    from kcolor.inference.jobs import Settings
+    from kcolor.process import silent_libraries
 
     kind = formats.CHOICES[options["kind"].lower()] if options["kind"] else None
-    jobs = batch.plan(inputs, options["output"], kind, options["recursive"])
-    there = batch.existing(jobs)
+    jobs = plan.plan(inputs, options["output"], kind, options["recursive"])
+    there = plan.existing(jobs)
     if options["skip_existing"]:
         done = set(there)
         jobs = [job for job in jobs if job not in done]
@@ -98,8 +109,7 @@ def colorize(inputs, **options):
         raise DataError(
             f"{there[0].target}: exists{more}; use --overwrite or --skip-existing"
         )
-    batch.remove_leftovers(jobs)
-    settings = batch.Settings(
+    settings = Settings(
         kind=kind,
         quality=options["quality"],
         compare=options["compare"],
@@ -109,8 +119,21 @@ def colorize(inputs, **options):
         name: options[name]
         for name in ("model", "saturation", "blend", "upsampling", "render_size")
     }
-    failed = batch.colorize_all(
-        jobs, network, settings, options["jobs"], skipped=len(there)
-    )
+    skipped = len(there) if options["skip_existing"] else 0
+    # With --debug, what libraries say may be what is looked for.
+    with nullcontext() if is_debugging() else silent_libraries():
+        if len(jobs) == 1 and not skipped:
+            runner.colorize_one(jobs[0], network, settings)
+            if jobs[0].target != plan.STANDARD:
+                click.echo(jobs[0].target)
+            return
+        failed, summary = runner.colorize_all(jobs, network, settings, options["jobs"])
+    if skipped:
+        summary += f", {skipped} already there"
+    if failed:
+        summary += f", {len(failed)} failed:"
+    click.echo(summary, err=True)
+    for status in failed:
+        click.echo(f"Error: {status.error}", err=True)
     if failed:
         raise click.exceptions.Exit(1)

@@ -2,7 +2,7 @@
 
 import click
 
-from kcolor.cli.shared import augmentation_options, progress_bar
+from kcolor.cli.shared import augmentation_options
 from kcolor.errors import DataError
 
 
@@ -25,6 +25,7 @@ def data_check(source, against, json_file):
     from kcolor.data.checks import check, report_lines
     from kcolor.data.source import open_source
     from kcolor.files import write_json
+    from kcolor.progress import progress_bar
 
     sources = open_source(source), against and open_source(against)
     with progress_bar("Checked") as show:

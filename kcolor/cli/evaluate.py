@@ -2,12 +2,12 @@
 
 import click
 
-from kcolor.cli.shared import progress_bar
+from kcolor.cli.shared import MODEL
 from kcolor.errors import DataError
 
 
 @click.command()
-@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.argument("models", nargs=-1, required=True, type=MODEL, metavar="MODEL...")
 @click.option(
     "--data",
     required=True,
@@ -71,6 +71,7 @@ def evaluate(models, data, metrics, json_file, per_image, report, **options):
     from kcolor.evaluation import report as reporting
     from kcolor.files import write_json
     from kcolor.process import keep_freed_memory
+    from kcolor.progress import progress_bar
     from kcolor.runtimes.resolve import load_predictor
 
     keep_freed_memory()

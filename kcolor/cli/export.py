@@ -2,6 +2,8 @@
 
 import click
 
+from kcolor.cli.shared import MODEL
+
 
 def _parse_size(ctx, param, value):
     if value is None or value == "any":
@@ -13,7 +15,7 @@ def _parse_size(ctx, param, value):
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @click.option(
     "-o",
     "--output",

@@ -4,6 +4,8 @@ Errors that a user can mend (DataError, ValueError, OSError) become one line and
 here and nowhere else; click itself answers wrong usage with exit 2.
 """
 
+import logging
+
 import click
 
 from kcolor import __version__
@@ -14,12 +16,13 @@ from kcolor.cli.evaluate import evaluate
 from kcolor.cli.export import export
 from kcolor.cli.fit import fit
 from kcolor.cli.models import models
-from kcolor.errors import DataError
+from kcolor.cli.shared import log_to_terminal
+from kcolor.errors import DataError, one_line
 
 # Module that a command cannot do without -> extra that brings it.
 _EXTRAS = {
     "tfds": ("tensorflow_datasets",),
-    "train": ("tensorflow", "keras", "skimage", "matplotlib"),
+    "train": ("tensorflow", "keras", "skimage", "jinja2", "safetensors"),
     "export": (
         "tf2onnx",
         "onnx",
@@ -38,12 +41,13 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except click.exceptions.Exit:
             raise
-        except ModuleNotFoundError as error:
-            raise click.ClickException(_missing(error)) from error
-        except (DataError, ValueError, OSError) as error:
-            if isinstance(error, BrokenPipeError):
+        except (DataError, ValueError, OSError, ModuleNotFoundError) as error:
+            # A closed pipe, as of `| head`, is nothing to complain of; click ends then.
+            if ctx.params["debug"] or isinstance(error, BrokenPipeError):
                 raise
-            raise click.ClickException(_one_line(error)) from error
+            missing = isinstance(error, ModuleNotFoundError)
+            said = _missing(error) if missing else one_line(error)
+            raise click.ClickException(said) from error
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(130)
@@ -62,20 +66,16 @@ def _missing(error):
     return f"this command needs {module}, which is not installed"
 
 
-def _one_line(error):
-    if isinstance(error, OSError) and error.strerror:
-        name = f": {error.filename}" if error.filename else ""
-        return f"{error.strerror}{name}"
-    return " ".join(str(error).split())
-
-
 @click.group(
     cls=_Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="kcolor")
-def main():
+@click.option("--debug", is_flag=True, help="Show where an error comes from.")
+def main(debug):
     """Colorize black-and-white photographs; train, evaluate and export the models."""
+    if debug:
+        log_to_terminal(logging.DEBUG)
 
 
 for command in (fit, colorize, models, evaluate, data, export, benchmark):

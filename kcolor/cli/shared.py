@@ -1,8 +1,25 @@
 """What several commands share."""
 
-from contextlib import contextmanager
+import logging
 
 import click
+from click.shell_completion import CompletionItem
+
+
+class _Model(click.ParamType):
+    """The MODEL of every command: the shell completes presets' names, or paths."""
+
+    name = "model"
+
+    def shell_complete(self, ctx, param, incomplete):
+        from kcolor import presets
+
+        found = [name for name in presets.names() if name.startswith(incomplete)]
+        # Of type "file": the shell looks for files itself.
+        return list(map(CompletionItem, found)) or [CompletionItem(incomplete, "file")]
+
+
+MODEL = _Model()
 
 
 def augmentation_options(command):
@@ -32,40 +49,19 @@ def augmentation_options(command):
     return command
 
 
-def log_to_terminal():
-    """Shows what `kcolor` logs, each line with the time of day."""
-    import logging
+def is_debugging() -> bool:
+    """Whether the command runs under `kcolor --debug`."""
+    return click.get_current_context().find_root().params.get("debug", False)
 
+
+def log_to_terminal(level: int = logging.INFO) -> None:
+    """Shows what `kcolor` logs, each line with the time of day.
+
+    Args:
+        level: Least level to show; a lower one that was set before stays.
+    """
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
     package = logging.getLogger("kcolor")
     package.handlers[:] = [handler]
-    package.setLevel(logging.INFO)
-
-
-@contextmanager
-def progress_bar(title):
-    """Yields a function of (done, total): a bar on a terminal, or plain lines."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    bar = Progress(
-        *Progress.get_default_columns()[:2],
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
-    announced = set()
-
-    def show(done, total):
-        bar.update(task, completed=done, total=total)
-        tenth = 10 * done // total
-        if bar.disable and tenth not in announced:
-            announced.add(tenth)
-            click.echo(f"{title} {done} of {total} pictures.", err=True)
-
-    with bar:
-        task = bar.add_task(title)
-        yield show
+    package.setLevel(min(level, package.level or level))

@@ -226,11 +226,12 @@ def colorize(image, model="mobile", saturation=1.0):
     image = _as_pixels(image)
     if image.dtype == np.uint16:
         image = (image / 257 + 0.5).astype("uint8")
-    return _shared(str(model))(image, saturation=saturation)
+    return shared(str(model))(image, saturation=saturation)
 
 
 @functools.lru_cache(maxsize=4)
-def _shared(model):
+def shared(model: str) -> Colorizer:
+    """Opens a network once for all calls that name it."""
     return Colorizer(model)
 
 

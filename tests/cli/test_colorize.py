@@ -5,6 +5,7 @@ import io
 import os
 import subprocess
 import sys
+import types
 
 import cv2
 import numpy as np
@@ -91,6 +92,79 @@ def test_existing_results_are_kept_skipped_or_replaced(tmp_path, any_size_tflite
     assert replaced.exit_code == 0 and target.read_bytes() != b"mine"
     both = _run(source, "-o", target, "--overwrite", "--skip-existing")
     assert both.exit_code == 2
+
+
+def test_the_summary_tells_what_was_skipped_and_not_what_was_replaced(
+    tmp_path, any_size_tflite
+):
+    for number in range(2):
+        _save(tmp_path / "in" / f"{number}.png", seed=number)
+    arguments = (tmp_path / "in", "-o", tmp_path / "out")
+    assert _run(*arguments, model=any_size_tflite).exit_code == 0
+    (tmp_path / "out" / "1.png").unlink()
+    skipped = _run(*arguments, "--skip-existing", model=any_size_tflite)
+    assert skipped.stderr.startswith("1 written in ")
+    assert skipped.stderr.endswith(", 1 already there\n")
+    replaced = _run(*arguments, "--overwrite", model=any_size_tflite)
+    assert replaced.stderr.startswith("2 written in ")
+    assert "already there" not in replaced.stderr
+    nothing = _run(*arguments, "--skip-existing", model=any_size_tflite)
+    assert nothing.stderr == "0 written, 2 already there\n"
+
+
+def test_a_name_and_a_format_that_disagree_are_one_line(tmp_path, any_size_tflite):
+    source, target = _save(tmp_path / "a.png"), tmp_path / "b.png"
+    result = _run(source, "-o", target, "--format", "jpg", model=any_size_tflite)
+    assert result.exit_code == 1 and not target.exists()
+    (line,) = result.output.splitlines()
+    assert "b.png: the name says PNG, --format says JPEG" in line
+
+
+@pytest.mark.parametrize("reader", [None, types.ModuleType("pillow_heif")])
+def test_one_heic_does_not_stop_an_album(
+    tmp_path, any_size_tflite, monkeypatch, reader
+):
+    # Without pillow-heif, and with one that is not the one that kcolor knows.
+    monkeypatch.setitem(sys.modules, "pillow_heif", reader)
+    for number in range(3):
+        _save(tmp_path / "in" / f"{number}.jpg", seed=number)
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(400)
+    (tmp_path / "in" / "1b.heic").write_bytes(heic)
+    result = _run(tmp_path / "in", "-o", tmp_path / "out", model=any_size_tflite)
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+    assert sorted(os.listdir(tmp_path / "out")) == ["0.jpg", "1.jpg", "2.jpg"]
+    (line,) = [line for line in result.stderr.splitlines() if "Error" in line]
+    assert "1b.heic: " in line
+
+
+def test_debug_shows_where_an_error_comes_from(tmp_path, any_size_tflite):
+    (tmp_path / "in").mkdir()
+    bad = tmp_path / "in" / "a.jpg"
+    bad.write_bytes(b"no picture")
+    arguments = ["colorize", "--model", str(any_size_tflite), "--format", "jpg"]
+    arguments += ["--overwrite", "-o", str(tmp_path / "out")]
+    _save(tmp_path / "in" / "b.jpg")
+    for source in (bad, tmp_path / "in"):  # alone, and one of an album
+        command = [sys.executable, "-m", "kcolor", "--debug", *arguments, str(source)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert "Traceback" in done.stderr and "decode.py" in done.stderr
+        assert "a.jpg: not a photograph" in done.stderr
+        plain = CliRunner().invoke(main, [*arguments, str(source)])
+        assert plain.exit_code == 1 and "Traceback" not in plain.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+@pytest.mark.parametrize("out", [["-o", "-"], []])
+def test_a_closed_pipe_is_nothing_to_complain_of(tmp_path, any_size_tflite, out):
+    source = _save(tmp_path / "a.png", height=600, width=800)
+    command = [sys.executable, "-m", "kcolor", "colorize", str(source), *out]
+    command += ["--model", str(any_size_tflite)]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert done.returncode == 1 and done.stderr == b""
 
 
 def test_an_input_is_never_overwritten(tmp_path, any_size_tflite):
@@ -303,12 +377,25 @@ def test_function_and_command_agree_on_defaults():
         assert context.params[name] == ours[name].default, name
 
 
+def test_the_limit_and_the_ways_up_are_the_functions_own():
+    from kcolor.images.decode import MAX_MEGAPIXELS
+    from kcolor.inference.colorizer import UPSAMPLINGS
+
+    command = main.commands["colorize"]
+    context = command.make_context("colorize", ["photo.jpg"])
+    assert context.params["max_megapixels"] == MAX_MEGAPIXELS
+    (choice,) = [p.type for p in command.params if p.name == "upsampling"]
+    assert tuple(choice.choices) == UPSAMPLINGS
+
+
 def test_models_lists_the_presets():
     from kcolor import presets
 
     result = CliRunner().invoke(main, ["models"])
     assert result.exit_code == 0
-    table = result.output.split("\n\n")[0].splitlines()
+    *table, legend = result.output.splitlines()
+    assert len(table) == 2 + len(presets.cards())
+    assert legend.startswith("ms: ") and "test pictures" in legend
     rows = {line.split()[0]: line.split() for line in table}
     for name, card in presets.cards().items():
         bundled, megabytes, milliseconds, *figures = rows[name][1:]
@@ -320,3 +407,17 @@ def test_models_lists_the_presets():
             assert hashlib.sha256(content).hexdigest() == card["sha256"]
             assert float(megabytes) == pytest.approx(len(content) / 1e6, abs=0.06)
     assert "mobile" in presets.names()
+
+
+def test_models_shows_a_card_as_text():
+    from kcolor import presets
+
+    name, card = next(iter(presets.cards().items()))
+    result = CliRunner().invoke(main, ["models", name])
+    assert result.exit_code == 0, result.output
+    assert card["license"] in " ".join(result.output.split())
+    assert max(map(len, result.output.splitlines())) < 100
+    assert not set("{}[]") & set(result.output)
+    others = [other for other in presets.cards() if other != name]
+    unknown = CliRunner().invoke(main, ["models", "nonesuch"])
+    assert unknown.exit_code == 1 and all(other in unknown.stderr for other in others)

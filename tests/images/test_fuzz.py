@@ -22,7 +22,7 @@ from skimage import data
 
 from kcolor.errors import DataError
 from kcolor.inference import jobs as batch
-from kcolor.progress import silent_libraries
+from kcolor.process import silent_libraries
 from kcolor.inference.colorizer import Colorizer
 
 model, count, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])

@@ -1,0 +1,183 @@
+"""Which files are read and where each result goes, before any work is done.
+
+No input is ever overwritten, and no result leaves the output folder.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kcolor.errors import DataError
+from kcolor.images import formats
+
+STANDARD = "-"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photograph to colorize.
+
+    Attributes:
+        source: Path of the file, or `"-"`, standard input.
+        target: Path of the result, or `"-"`, standard output.
+        data: The file's bytes, where they have been read already; `source` only names
+            it then.
+    """
+
+    source: Path | str
+    target: Path | str
+    data: bytes | None = None
+
+
+def plan(
+    inputs: Sequence[Path | str],
+    out: Path | str | None = None,
+    kind: str | None = None,
+    recursive: bool = True,
+) -> list[Job]:
+    """Decides which files are read and where each result goes.
+
+    Args:
+        inputs: Paths of photo files and folders, or `["-"]`.
+        out: Path of a file or a folder, `"-"`, or None: beside the input, as
+            `NAME-color.SUFFIX` or, for a folder, `FOLDER-color`.
+        kind: Format of all results, or None.
+        recursive: Look into subfolders of a folder; the results keep its tree.
+
+    Returns:
+        List of `Job`s.
+
+    Raises:
+        DataError: If an input is missing or empty, two results would have one name,
+            a result's name means another format, or a result would overwrite an input
+            or leave the output folder.
+    """
+    if STANDARD in inputs or out == STANDARD:
+        return _plan_standard(inputs, out, kind)
+    jobs = []
+    several = len(inputs) > 1
+    for source in map(Path, inputs):
+        if source.is_dir():
+            jobs += _plan_folder(source, out, kind, recursive, several)
+        elif not source.exists():
+            raise DataError(f"{source}: no such file or folder")
+        else:
+            jobs.append(Job(source, _file_target(source, out, kind, several)))
+    _check_targets(jobs)
+    return jobs
+
+
+def _plan_standard(inputs, out, kind):
+    if len(inputs) > 1:
+        raise DataError("standard input or output takes one photograph, not several")
+    source = inputs[0]
+    if source != STANDARD:
+        source = Path(source)
+        if source.is_dir():
+            raise DataError(f"{source}: a folder cannot go to standard output")
+    if out in (None, STANDARD):
+        return [Job(source, STANDARD)]
+    kind_of(out, kind)
+    return [Job(source, Path(out))]
+
+
+def _plan_folder(source, out, kind, recursive, several):
+    if out is None:
+        resolved = source.resolve()
+        out = resolved.with_name(f"{resolved.name}-color")
+    elif several:
+        out = Path(out) / source.resolve().name
+    out = Path(out)
+    if out.is_file():
+        raise DataError(f"{out}: is a file; a folder's results need a folder")
+    found = []
+    for folder, folders, names in os.walk(source):
+        # Results of an earlier run are no input, wherever they lie.
+        folders[:] = sorted(
+            name
+            for name in folders
+            if recursive and not _same(Path(folder) / name, out)
+        )
+        found += [
+            Path(folder) / name for name in sorted(names) if formats.of_name(name)
+        ]
+    if not found:
+        where = "" if recursive else " (--recursive looks into its subfolders)"
+        raise DataError(f"{source}: no photographs in this folder{where}")
+    targets = [out / _renamed(path.relative_to(source), kind) for path in found]
+    root = out.resolve()
+    for parent in {target.parent for target in targets}:
+        if not parent.resolve().is_relative_to(root):
+            raise DataError(f"{parent}: a link leads out of the output folder")
+    return list(map(Job, found, targets))
+
+
+def _file_target(source, out, kind, several):
+    name = _renamed(Path(source.name), kind)
+    if out is None:
+        return source.with_name(f"{name.stem}-color{name.suffix}")
+    if several or Path(out).is_dir() or str(out).endswith(("/", os.sep)):
+        return Path(out) / name
+    kind_of(out, kind)  # Now, and not after the work.
+    return Path(out)
+
+
+def _renamed(path, kind):
+    own = formats.of_name(path)
+    wanted = formats.BY_NAME[kind] if kind else formats.written_as(own)
+    return path if wanted is own else path.with_suffix(wanted.suffixes[0])
+
+
+def _check_targets(jobs):
+    sources = {job.source.resolve(): job.source for job in jobs}
+    seen: dict[Path, Path | str] = {}
+    for job in jobs:
+        target = job.target.resolve()
+        if target in sources:
+            raise DataError(
+                f"{job.target}: would overwrite an input; choose another --output"
+            )
+        if target in seen:
+            raise DataError(
+                f"{job.target}: both {seen[target]} and {job.source} would be written "
+                "to it; colorize them apart"
+            )
+        seen[target] = job.source
+
+
+def _same(path, other):
+    return path.resolve() == other.resolve()
+
+
+def kind_of(target: Path | str, kind: str | None = None) -> str:
+    """Finds the format of a result.
+
+    Args:
+        target: Path of the result.
+        kind: The format asked for, or None.
+
+    Returns:
+        Name of a writable format of `formats`.
+
+    Raises:
+        DataError: If the name has a suffix that no format has, or another format's
+            than was asked for.
+    """
+    named = formats.of_name(target)
+    if kind:
+        if named and named.name != kind:
+            raise DataError(
+                f"{target}: the name says {named.name}, --format says {kind}; leave "
+                "one of them out"
+            )
+        return kind
+    if named and named.writable:
+        return named.name
+    known = ", ".join(sorted(formats.CHOICES))
+    raise DataError(f"{target}: no known format in this name ({known}); use --format")
+
+
+def existing(jobs: Iterable[Job]) -> list[Job]:
+    """Lists the jobs whose result is there already."""
+    return [job for job in jobs if isinstance(job.target, Path) and job.target.exists()]

@@ -1,0 +1,113 @@
+"""Colorizes files on this machine: as many at a time as cores and memory allow."""
+
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from kcolor.files import remove_leftovers
+from kcolor.inference.colorizer import Colorizer, find_model
+from kcolor.inference.jobs import Settings, Status, colorize_file, run_job
+from kcolor.inference.plan import Job
+from kcolor.parallel import Share, cores, read_ahead
+from kcolor.progress import progress_bar
+
+# Megapixels that a batch works on at a time, about 1.5 GB: with 64 cores and a folder
+# of large scans, memory and not the number of cores is the limit.
+_AT_A_TIME = 120.0
+
+
+def run(
+    jobs: Iterable[Job],
+    colorizer: Colorizer | Future[Colorizer],
+    settings: Settings,
+    workers: int = 1,
+) -> Iterator[Status]:
+    """Colorizes many files; a bad one does not stop the rest.
+
+    Args:
+        jobs: `Job`s, taken only as far as they are needed.
+        colorizer: A `Colorizer`, or a `Future` of one.
+        settings: How to write the results.
+        workers: Files worked on at a time.
+
+    Yields:
+        The status of each file, as it is done.
+    """
+    work = partial(run_job, colorizer, settings=settings, share=Share(_AT_A_TIME))
+    pool = ThreadPoolExecutor(workers)
+    try:
+        # A few files ahead of the workers, so that 50,000 cost no more than 5.
+        yield from read_ahead(pool, work, jobs, 2 * workers, in_order=False)
+    finally:
+        # After an interruption: what runs is finished and whole, nothing else starts.
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def colorize_one(job: Job, network: dict[str, Any], settings: Settings) -> None:
+    """Colorizes one file with all cores, decoding it while the network is opened.
+
+    Args:
+        job: What to read and where to write.
+        network: Keyword arguments of `Colorizer`.
+        settings: How to write the result.
+
+    Raises:
+        DataError: If the photograph or the network cannot be read.
+        ValueError: If a value in `network` is out of its range.
+        OSError: If the disk does not take the result.
+    """
+    find_model(network["model"])
+    clean([job])
+    with ThreadPoolExecutor(1) as opener:
+        colorize_file(opener.submit(Colorizer, **network), job, settings)
+
+
+def colorize_all(
+    jobs: list[Job],
+    network: dict[str, Any],
+    settings: Settings,
+    workers: int | None = None,
+) -> tuple[list[Status], str]:
+    """Colorizes files and shows on standard error how far it has come.
+
+    Args:
+        jobs: What to read and where to write.
+        network: Keyword arguments of `Colorizer`.
+        settings: How to write the results.
+        workers: Files worked on at a time; None: as many as there are cores.
+
+    Returns:
+        Tuple of the failed files' statuses and a line that sums up the others.
+
+    Raises:
+        DataError: If the network cannot be read.
+        ValueError: If a value in `network` is out of its range.
+    """
+    find_model(network["model"])
+    if not jobs:
+        return [], "0 written"
+    clean(jobs)
+    workers = min(workers or cores(), len(jobs))
+    # With a file on each core, threads in a file would only wait for each other.
+    colorizer = Colorizer(threads=max(1, cores() // workers), **network)
+    started = time.monotonic()
+    failed: list[Status] = []
+    with progress_bar("Colorized", say_end=False) as show:
+        for done, status in enumerate(run(jobs, colorizer, settings, workers), 1):
+            if status.error is not None:
+                failed.append(status)
+            show(done, len(jobs), len(failed))
+    seconds = max(time.monotonic() - started, 1e-9)
+    rate = len(jobs) / seconds
+    written = len(jobs) - len(failed)
+    return failed, f"{written} written in {seconds:.1f} s ({rate:.1f} images/s)"
+
+
+def clean(jobs: Iterable[Job]) -> None:
+    """Removes what killed runs left behind in the folders of the jobs' results."""
+    targets = (job.target for job in jobs)
+    for folder in {path.parent for path in targets if isinstance(path, Path)}:
+        remove_leftovers(folder)
