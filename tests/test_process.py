@@ -1,10 +1,17 @@
-"""Tests for kcolor.allocator."""
+"""What holds for a whole process, and that only the command line sets it."""
 
+import ast
+import json
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+
+import kcolor
 
 # Prints how many pages the kernel hands out while a block comes and goes.
 COUNT = """
@@ -33,3 +40,92 @@ def test_freed_memory_is_used_again():
         for choice in ("keep", "plain")
     )
     assert kept < 100 < returned / 10
+
+
+# Colorizes by every door of the library and tells what that changed for the process.
+_LIBRARY = """
+import ctypes, json, locale, logging, os, random, signal, sys, warnings
+import cv2, numpy, PIL.Image
+called = []
+dup2, environ = os.dup2, dict(os.environ)
+os.dup2 = lambda *a, **k: (called.append("dup2"), dup2(*a, **k))[1]
+threads = cv2.setNumThreads
+cv2.setNumThreads = lambda n: (called.append("setNumThreads"), threads(n))[1]
+
+class Library(ctypes.CDLL):
+    def __getattr__(self, name):
+        if name == "mallopt":
+            called.append("mallopt")
+        return super().__getattr__(name)
+
+ctypes.CDLL = Library
+
+def state():
+    mask = os.umask(0)
+    os.umask(mask)
+    return {
+        "random": hash(random.getstate()),
+        "numpy": numpy.random.get_state()[1].tolist(),
+        "threads": cv2.getNumThreads(),
+        "umask": mask,
+        "locale": locale.setlocale(locale.LC_ALL),
+        "signals": [str(signal.getsignal(n)) for n in (2, 13, 15)],
+        "limit": PIL.Image.MAX_IMAGE_PIXELS,
+        "logging": [logging.root.level, len(logging.root.handlers)],
+        "warnings": len(warnings.filters),
+        "streams": [id(sys.stdout), id(sys.stderr)],
+        "folder": os.getcwd(),
+    }
+
+before = state()
+import kcolor
+from kcolor.inference import plan, runner
+from kcolor.inference.jobs import Settings
+source, model, out = sys.argv[1:]
+kcolor.colorize(source, model)
+kcolor.colorize_bytes(open(source, "rb").read(), model)
+colorizer = kcolor.Colorizer(model)
+colorizer(numpy.zeros((40, 50), "uint8"))
+for row in runner.run(plan.plan([source], out), colorizer, Settings(), 2):
+    assert row.status == "written", row
+after = state()
+changed = [key for key in before if before[key] != after[key]]
+if dict(os.environ) != environ:
+    changed.append("environ")
+print(json.dumps([sorted(set(called)), changed]))
+"""
+
+
+def test_the_library_changes_nothing_for_the_process(tmp_path, any_size_tflite):
+    source = tmp_path / "a.png"
+    noise = np.random.default_rng(0).integers(0, 256, (60, 81)).astype("uint8")
+    cv2.imwrite(str(source), noise)
+    command = [sys.executable, "-c", _LIBRARY, source, any_size_tflite]
+    done = subprocess.run(
+        [*map(str, command), str(tmp_path / "b.png")], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == [[], []]
+
+
+def test_only_the_command_line_sets_what_holds_for_the_process():
+    root = Path(kcolor.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        if path.parent == root / "cli":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert node.module != "kcolor.process", path
+
+
+def test_what_c_libraries_say_is_held_back_and_python_gets_through():
+    code = (
+        "import os, sys, warnings; from kcolor.process import silent_libraries\n"
+        "with silent_libraries():\n"
+        "    os.write(2, b'from C')\n"
+        "    warnings.warn('damaged')\n"
+        "    print('from Python', file=sys.stderr)\n"
+        "os.write(2, b'after')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr == "from Python\nafter"

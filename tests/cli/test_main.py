@@ -2,6 +2,10 @@
 
 import inspect
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import skimage
@@ -68,6 +72,89 @@ def test_a_missing_extra_names_the_install(monkeypatch, tmp_path):
     result = CliRunner().invoke(main, ["fit", "unet", "-o", str(tmp_path / "run")])
     assert result.exit_code == 1
     assert "pip install 'kcolor[train]'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "module, extra",
+    [("jinja2", "train"), ("safetensors", "train"), ("onnx", "export")],
+)
+def test_every_missing_module_names_its_extra(module, extra):
+    @main.command("needy")
+    def needy():
+        raise ModuleNotFoundError(f"No module named {module!r}", name=f"{module}.part")
+
+    try:
+        result = CliRunner().invoke(main, ["needy"])
+    finally:
+        del main.commands["needy"]
+    assert result.exit_code == 1
+    assert f"pip install 'kcolor[{extra}]'" in result.stderr
+
+
+@pytest.mark.parametrize("error", [KeyError("ours"), AttributeError("ours")])
+def test_a_fault_of_our_own_keeps_its_traceback(error):
+    @main.command("broken")
+    def broken():
+        raise error
+
+    try:
+        result = CliRunner().invoke(main, ["broken"])
+    finally:
+        del main.commands["broken"]
+    assert result.exit_code == 1 and result.exception is error
+
+
+def test_help_is_there_at_once():
+    # Processor time, which does not suffer from what else the machine does.
+    started = os.times()
+    for _ in range(3):
+        command = [sys.executable, "-m", "kcolor", "--help"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    ended = os.times()
+    spent = ended.children_user - started.children_user
+    spent += ended.children_system - started.children_system
+    assert spent / 3 < 0.3
+
+
+def _completions(*words):
+    # What bash is told when a person presses the tabulator.
+    environment = os.environ | {
+        "_KCOLOR_COMPLETE": "bash_complete",
+        "COMP_WORDS": " ".join(["kcolor", *words]),
+        "COMP_CWORD": str(len(words)),
+    }
+    code = "from kcolor.cli.main import main; main(prog_name='kcolor')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    "words", [("colorize", "a.jpg", "--model"), ("models",), ("evaluate",)]
+)
+def test_the_shell_completes_presets_where_a_model_is_asked_for(words):
+    assert _completions(*words, "mob") == ["plain,mobile", "plain,mobile-int8"]
+    assert _completions(*words, "./my") == ["file,./my"]
+
+
+def test_the_shell_completes_commands_and_options():
+    assert _completions("col") == ["plain,colorize"]
+    assert _completions("colorize", "--skip") == ["plain,--skip-existing"]
+
+
+def test_man_pages_of_all_commands_can_be_made(tmp_path):
+    script = Path(__file__).parents[2] / "scripts" / "make_man_pages"
+    subprocess.run([sys.executable, str(script), str(tmp_path / "man")], check=True)
+    made = {path.stem for path in (tmp_path / "man").glob("*.1")}
+    assert made == {"kcolor", "kcolor-data-check", "kcolor-data-preview"} | {
+        f"kcolor-{name}" for name in main.commands
+    }
+    page = (tmp_path / "man" / "kcolor-colorize.1").read_text()
+    assert page.startswith('.TH "KCOLOR-COLORIZE" 1')
+    assert "\\fB\\-\\-skip\\-existing\\fR\nLeave results that are there." in page
+    examples = page.split(".nf\n")[1].split(".fi\n")[0]
+    assert examples.splitlines()[-1] == "kcolor colorize \\- < in.jpg > out.jpg"
 
 
 def test_ctrl_c_is_exit_130(monkeypatch):
