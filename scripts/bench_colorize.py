@@ -22,8 +22,7 @@ import numpy as np
 from PIL import Image
 
 from kcolor.color.constants import AB_SCALE
-from kcolor.images import decode as photo
-from kcolor.images import encode, formats
+from kcolor.images import decode, encode, formats
 from kcolor.inference.colorizer import Colorizer
 from kcolor.parallel import cores
 
@@ -63,7 +62,7 @@ def _large_photo(source, target):
 
         pixels = cv2.cvtColor(data.coffee(), cv2.COLOR_RGB2GRAY)
     else:
-        pixels = photo.load(source)
+        pixels = decode.load(source)
     height, width = pixels.shape[:2]
     scale = (MEGAPIXELS * 1e6 / (height * width)) ** 0.5
     size = round(width * scale), round(height * scale)
@@ -92,8 +91,8 @@ def _stages(path, model):
     colorizer = Colorizer(model)
     stages = {}
 
-    def decode():
-        with photo.Photo(data, path.name) as opened:
+    def read():
+        with decode.Photo(data, path.name) as opened:
             return next(opened.read())
 
     def write():
@@ -107,7 +106,7 @@ def _stages(path, model):
     def codec_encode():
         image.save(io.BytesIO(), "JPEG", quality=95, subsampling=0)
 
-    stages["decode"], page = _best(decode)
+    stages["decode"], page = _best(read)
     stages["view + network"], (view, ab) = _best(lambda: colorizer.predict(page.pixels))
     stages["merge"], color = _best(lambda: colorizer.merge(page.pixels, view, ab))
     page.pixels = color
