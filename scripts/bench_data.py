@@ -141,7 +141,7 @@ def _write_sources(arguments, folder):
     pictures = folder / "pictures"
     pictures.mkdir()
     for number, name in enumerate(source.names[: arguments.images]):
-        data = source._readers[name]()
+        data = source.content(number)
         if not isinstance(data, bytes):
             raise SystemExit(f"{source.path}: must hold picture files, not an array")
         (pictures / f"{number:06d}{Path(name).suffix}").write_bytes(data)
@@ -279,9 +279,9 @@ def _stages(config):
     size, batch_size = config["size"], config["batch_size"]
     source = open_source(config["data"])
     rng = np.random.default_rng(0)
-    readers = [source._readers[name] for name in source.names[:STAGE_IMAGES]]
-    run = _Stages(len(readers))
-    data = run("read", lambda reader: reader(), readers)
+    indices = range(min(STAGE_IMAGES, len(source)))
+    run = _Stages(len(indices))
+    data = run("read", source.content, indices)
     pictures = run("decode", lambda data: decode_rgb(data, 2 * size), data)
     crops = run("crop", lambda picture: random_crop(picture, size, rng), pictures)
     batches = [

@@ -4,6 +4,7 @@ Every draw comes from a generator that the caller hands in, so equal seeds give 
 crops whatever runs them: tf.data, threads, or a test.
 """
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import cv2
@@ -11,7 +12,7 @@ import numpy as np
 
 
 @contextmanager
-def opencv_in_one_thread():
+def opencv_in_one_thread() -> Iterator[None]:
     """Keeps OpenCV from starting threads of its own inside each thread of a pipeline.
 
     On small pictures they cost up to 4 times the work. The number is the process's, so
@@ -25,7 +26,13 @@ def opencv_in_one_thread():
         cv2.setNumThreads(threads)
 
 
-def random_crop(picture, size, rng, shortest=0.5, longest=1.0):
+def random_crop(
+    picture: np.ndarray,
+    size: int,
+    rng: np.random.Generator,
+    shortest: float = 0.5,
+    longest: float = 1.0,
+) -> np.ndarray:
     """Cuts a random square out of a picture: place, scale, aspect, angle and side.
 
     Args:
@@ -75,7 +82,9 @@ def random_crop(picture, size, rng, shortest=0.5, longest=1.0):
     )
 
 
-def degrade_lightness(lightness, rng, share):
+def degrade_lightness(
+    lightness: np.ndarray, rng: np.random.Generator, share: float
+) -> np.ndarray:
     """Makes some of a batch look as if photographed and scanned long ago.
 
     Args:
@@ -116,5 +125,5 @@ def _grain(shape, rng):
 def _through_jpeg(image, quality):
     levels = np.clip(np.rint((image + 1) * 127.5), 0, 255).astype(np.uint8)
     _, data = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    levels = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
-    return levels[..., None].astype(np.float32) / 127.5 - 1
+    decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE))
+    return decoded[..., None].astype(np.float32) / 127.5 - 1

@@ -10,7 +10,9 @@ threads. Both run the same functions in the same order and give the same batches
 
 import itertools
 import math
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import cv2
 import keras
@@ -19,8 +21,15 @@ import numpy as np
 from kcolor.color.graph import split
 from kcolor.color.host import split_on_host
 from kcolor.data.augment import degrade_lightness, random_crop
+from kcolor.data.source import PictureSource
 from kcolor.images.resize import resize_square
 from kcolor.parallel import read_ahead
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# Lightness `(B, H, W, 1)` and true lightness and ab `(B, H, W, 3)`, both float32.
+Batch = tuple[np.ndarray, np.ndarray]
 
 _THREADS = 4
 # Streams of random draws that must not repeat each other.
@@ -28,15 +37,21 @@ _ORDER, _CROP, _DEGRADE = range(3)
 
 
 def training_batches(
-    source, size, batch_size, seed=0, start=0, degrade=0.0, crop=(0.5, 1.0)
-):
+    source: PictureSource,
+    size: int,
+    batch_size: int,
+    seed: int = 0,
+    start: int = 0,
+    degrade: float = 0.0,
+    crop: tuple[float, float] = (0.5, 1.0),
+) -> "Iterable[Batch] | tf.data.Dataset":
     """Builds the endless stream of training batches.
 
     Each pass visits every picture as often as its weight says, in a new order. A
     picture is cropped, flipped and turned a little at random.
 
     Args:
-        source: `Source` of color photographs; a paired source's gray picture is the
+        source: Source of color photographs; a paired source's gray picture is the
             input of its color picture.
         size: Side of the square crops, in pixels.
         batch_size: Pictures per batch.
@@ -77,7 +92,7 @@ def training_batches(
             return random_crop(picture, size, rng, *crop)
 
         rgb, gray = source.pair(index, short_side)
-        if not paired:
+        if gray is None:
             return cut(rgb), None
         if gray.shape != rgb.shape:
             gray = cv2.resize(gray, rgb.shape[1::-1], interpolation=cv2.INTER_AREA)
@@ -99,47 +114,67 @@ def training_batches(
     return _host_batches(orders, make_batch)
 
 
-def reading_size(size, crop):
-    """Returns the short side at which pictures are read: no crop is then enlarged."""
+def reading_size(size: int, crop: tuple[float, float]) -> int:
+    """Computes the short side at which pictures are read: no crop is then enlarged.
+
+    Args:
+        size: Side of the crops, in pixels.
+        crop: As in `training_batches`.
+
+    Returns:
+        Short side in pixels.
+    """
     return math.ceil(size / crop[0])
 
 
-def pass_length(source):
-    """Returns how many pictures one pass of `training_batches` draws."""
+def pass_length(source: PictureSource) -> int:
+    """Counts the pictures that one pass of `training_batches` draws.
+
+    Args:
+        source: The source.
+
+    Returns:
+        Sum of the weights, rounded down; at least 1.
+    """
     weights = np.array(source.weights)
     # The sum of 0.1 ten times is less than 1.
     return max(1, int(np.floor(weights.sum() + 1e-6)))
 
 
-def evaluation_batches(source, size, batch_size):
+def evaluation_batches(
+    source: PictureSource, size: int, batch_size: int
+) -> Iterable[Batch]:
     """Builds one pass over a source in its own order, whole pictures, nothing random.
 
     Args:
-        source: `Source`.
+        source: The source.
         size: Side that pictures are resized to, see `resize_square`.
         batch_size: Pictures per batch; the last batch may be short.
 
     Returns:
-        List of batches `(lightness, target)` as `training_batches` gives, as NumPy
-        arrays, computed when asked for.
+        Batches `(lightness, target)` as `training_batches` gives, as NumPy arrays. Each
+        `for` loop over them reads the source anew.
     """
-    paired = source.paired
+    return _WholePictures(source, size, batch_size)
 
-    def load(index):
-        rgb, gray = source.pair(index)
-        rgb = resize_square(rgb, size)
-        return rgb, resize_square(gray, size) if paired else rgb
 
-    class Pass:
-        def __iter__(self):
-            with ThreadPoolExecutor(_THREADS) as pool:
-                pictures = read_ahead(pool, load, range(len(source)), 2 * batch_size)
-                while chunk := list(itertools.islice(pictures, batch_size)):
-                    rgb, gray = (np.stack(part) for part in zip(*chunk, strict=True))
-                    lightness, target = _to_lab(rgb, gray, paired)
-                    yield np.asarray(lightness), np.asarray(target)
+class _WholePictures:
+    def __init__(self, source, size, batch_size):
+        self._source, self._size, self._batch_size = source, size, batch_size
 
-    return Pass()
+    def __iter__(self) -> Iterator[Batch]:
+        indices = range(len(self._source))
+        with ThreadPoolExecutor(_THREADS) as pool:
+            pictures = read_ahead(pool, self._load, indices, 2 * self._batch_size)
+            while chunk := list(itertools.islice(pictures, self._batch_size)):
+                rgb, gray = (np.stack(part) for part in zip(*chunk, strict=True))
+                lightness, target = _to_lab(rgb, gray, self._source.paired)
+                yield np.asarray(lightness), np.asarray(target)
+
+    def _load(self, index):
+        rgb, gray = self._source.pair(index)
+        rgb = resize_square(rgb, self._size)
+        return rgb, rgb if gray is None else resize_square(gray, self._size)
 
 
 def _one_pass(weights, rng):

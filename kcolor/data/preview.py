@@ -1,5 +1,8 @@
 """Draws what training feeds the network, so that data can be looked at first."""
 
+from collections.abc import Iterable
+from pathlib import Path
+
 import keras
 import numpy as np
 
@@ -9,11 +12,19 @@ from kcolor.data.source import open_sources
 from kcolor.images.sheets import contact_sheet
 
 
-def preview(data, size=256, count=8, crop_min=0.5, crop_max=1.0, degrade=0.0, seed=0):
+def preview(
+    data: Iterable[Path | str] | Path | str | None,
+    size: int = 256,
+    count: int = 8,
+    crop_min: float = 0.5,
+    crop_max: float = 1.0,
+    degrade: float = 0.0,
+    seed: int = 0,
+) -> np.ndarray:
     """Draws the first pictures of a training run.
 
     Args:
-        data: List of sources, see `open_sources`.
+        data: One or more sources, see `open_sources`.
         size: Side of the training crops, in pixels, as `fit` has it.
         count: How many pictures to draw.
         crop_min: Least side of a crop, as `fit` has it.
@@ -22,7 +33,8 @@ def preview(data, size=256, count=8, crop_min=0.5, crop_max=1.0, degrade=0.0, se
         seed: Seed of order and augmentation, as `fit` has it.
 
     Returns:
-        uint8 RGB array: a row per picture, its input beside its target.
+        uint8 RGB array `(height, width, 3)`: a row per picture, its input beside its
+        target.
 
     Raises:
         DataError: If the data cannot be used.

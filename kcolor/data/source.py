@@ -7,17 +7,19 @@ or name, never by the order in which a folder or archive happens to list them.
 
 import hashlib
 import math
-import os
-import tarfile
-import zipfile
-from functools import partial
-from pathlib import Path, PurePosixPath
+import threading
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
-from kcolor.data.cache import Spool
+from kcolor.data.pairs import find_pictures
+from kcolor.data.readers.archive import TarReader, ZipReader
+from kcolor.data.readers.array import ArrayReader
+from kcolor.data.readers.folder import FolderReader
 from kcolor.errors import DataError
-from kcolor.images import formats
 from kcolor.images.decode import decode_rgb
 
 # The color photographs (no scans, no test charts) in the scikit-image wheel.
@@ -31,6 +33,41 @@ _SAMPLE_PHOTOGRAPHS = (
 )
 
 
+class Reader(Protocol):
+    """Files by position; see `kcolor.data.readers`."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The files' POSIX paths inside the source."""
+        ...
+
+    def read(self, position: int) -> bytes | np.ndarray:
+        """Returns a file's bytes, or a picture that is decoded already."""
+        ...
+
+
+class PictureSource(Protocol):
+    """What pipelines ask of a source: `Source` itself, or one that wraps it."""
+
+    path: str
+    names: list[str]
+    paired: bool
+    weights: list[float]
+
+    @property
+    def failure(self) -> DataError | None:
+        """The first `DataError` that reading raised, or None."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def pair(
+        self, index: int, short_side: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Reads a color picture and the gray one that belongs to it."""
+        ...
+
+
 class Source:
     """Pictures by index; see `open_source`.
 
@@ -40,31 +77,67 @@ class Source:
         paired: Whether each color picture has a gray one that is its input.
         weights: How often a pass of training draws each picture: list of floats of
             the length of `names`; all 1 unless `open_sources` was told otherwise.
-        failure: The first `DataError` that reading raised, or None. Pipelines that run
-            elsewhere wrap exceptions in their own; this one names the file.
     """
 
-    def __init__(self, path, readers, gray_readers=None, weights=None):
-        """Holds the readers: dict of name to a function that returns bytes or RGB.
+    def __init__(
+        self,
+        path: Path | str,
+        read: Callable[[int], bytes | np.ndarray],
+        names: Sequence[str],
+        color: Sequence[int] | np.ndarray,
+        gray: Sequence[int] | np.ndarray | None = None,
+        weights: Sequence[float] | None = None,
+    ) -> None:
+        """Says which of a reader's files are the pictures.
 
         Args:
             path: What the user named.
-            readers: Dict of name to function for the color pictures.
-            gray_readers: Dict of the same names for the gray inputs, or None.
-            weights: Dict of the same names to weights, or None for 1 each.
+            read: Function of a position, as a reader's.
+            names: The pictures' names, in any order.
+            color: Position of each name's color picture.
+            gray: Position of each name's gray input, or None.
+            weights: Weight of each name, or None for 1 each.
         """
+        order = sorted(range(len(names)), key=names.__getitem__)
         self.path = str(path)
-        self.names = sorted(readers)
-        self.paired = gray_readers is not None
-        self.weights = [1.0 if weights is None else weights[n] for n in self.names]
-        self.failure = None
-        self._readers = readers
-        self._gray_readers = gray_readers
+        self.names = [names[i] for i in order]
+        self.paired = gray is not None
+        self.weights = [1.0 if weights is None else weights[i] for i in order]
+        self._read = read
+        self._color = np.array([color[i] for i in order], np.int64)
+        self._gray = None if gray is None else np.array([gray[i] for i in order])
+        self._failure: DataError | None = None
+        self._lock = threading.Lock()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.names)
 
-    def read(self, index, short_side=None):
+    @property
+    def failure(self) -> DataError | None:
+        """The first `DataError` that reading raised, or None.
+
+        Pipelines that run elsewhere wrap exceptions in their own; this one names the
+        file.
+        """
+        with self._lock:
+            return self._failure
+
+    def content(self, index: int) -> bytes | np.ndarray:
+        """Returns a color picture as it is stored.
+
+        Args:
+            index: Position in `names`.
+
+        Returns:
+            Bytes of its file, or uint8 RGB where the source holds arrays.
+
+        Raises:
+            OSError: If the file cannot be read.
+            ValueError: If its archive is damaged there.
+        """
+        return self._read(self._color[index])
+
+    def read(self, index: int, short_side: int | None = None) -> np.ndarray:
         """Reads one color picture.
 
         Args:
@@ -77,9 +150,9 @@ class Source:
         Raises:
             DataError: If the picture cannot be read; the message names it.
         """
-        return self._decode(self._readers, index, short_side)
+        return self._decode(index, self._color[index], short_side)
 
-    def gray(self, index, short_side=None):
+    def gray(self, index: int, short_side: int | None = None) -> np.ndarray | None:
         """Reads the gray picture that belongs to one color picture.
 
         Args:
@@ -93,90 +166,107 @@ class Source:
         Raises:
             DataError: If the picture cannot be read; the message names it.
         """
-        if not self.paired:
+        if self._gray is None:
             return None
-        return self._decode(self._gray_readers, index, short_side)
+        return self._decode(index, self._gray[index], short_side)
 
-    def pair(self, index, short_side=None):
-        """Returns what `read` and `gray` do, as a tuple."""
+    def pair(
+        self, index: int, short_side: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Reads one color picture and the gray one that belongs to it.
+
+        Args:
+            index: Position in `names`.
+            short_side: As in `read`.
+
+        Returns:
+            What `read` and `gray` return.
+
+        Raises:
+            DataError: If either cannot be read; the message names it.
+        """
         return self.read(index, short_side), self.gray(index, short_side)
 
-    def subset(self, indices):
-        """Returns a source of some of the pictures, in sorted order."""
-        names = [self.names[i] for i in indices]
-        gray = self._gray_readers
+    def subset(self, indices: Iterable[int]) -> "Source":
+        """Chooses some of the pictures.
+
+        Args:
+            indices: Positions in `names`.
+
+        Returns:
+            `Source` of those, in sorted order.
+        """
+        chosen = list(indices)
         return Source(
             self.path,
-            {name: self._readers[name] for name in names},
-            gray and {name: gray[name] for name in names},
-            {self.names[i]: self.weights[i] for i in indices},
+            self._read,
+            [self.names[i] for i in chosen],
+            self._color[chosen],
+            None if self._gray is None else self._gray[chosen],
+            [self.weights[i] for i in chosen],
         )
 
-    def _decode(self, readers, index, short_side):
-        name = self.names[index]
+    def _decode(self, index, position, short_side):
         try:
-            content = readers[name]()
+            content = self._read(position)
             if isinstance(content, np.ndarray):
                 return content
             return decode_rgb(content, short_side)
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            failure = DataError(f"{self.path}: {name}: {reason}")
-            self.failure = self.failure or failure
+            failure = DataError(f"{self.path}: {self.names[index]}: {reason}")
+            with self._lock:
+                self._failure = self._failure or failure
             raise failure from error
 
 
-def open_source(path):
+def open_source(path: Path | str | None) -> Source:
     """Opens a source of color photographs.
 
     Args:
         path: A folder (searched recursively), one that holds `color/` and `gray/`
-            (files pair by stem), a `.tar` or `.zip` of either, a `.npy` or `.npz` of
-            uint8 RGB `(count, height, width, 3)`, `tfds:NAME/SPLIT` for a set of
-            tensorflow-datasets with a feature `image`, or None for the color
-            photographs that come inside scikit-image.
+            (files pair by stem; no other picture may lie beside them), a `.tar` or
+            `.zip` of either, a `.npy` or `.npz` of uint8 RGB `(count, height, width,
+            3)`, `tfds:NAME/SPLIT` for a set of tensorflow-datasets with a feature
+            `image`, or None for the color photographs that come inside scikit-image.
 
     Returns:
         `Source`.
 
     Raises:
-        DataError: If nothing is there, it holds no picture, or a pair is incomplete.
+        DataError: If nothing is there, it holds no picture, a pair is incomplete, or a
+            picture lies beside pairs.
     """
     if path is None:
         return _samples()
-    if str(path).startswith("tfds:"):
-        return _tfds(str(path))
+    name = str(path)
+    if name.startswith("tfds:"):
+        return _all_of(name, _tfds(name))
     path = Path(path)
-    if path.is_dir():
-        readers = _folder(path)
-    elif not path.exists():
+    if not path.exists():
         raise DataError(f"{path}: no such file or folder")
-    elif path.suffix == ".tar":
-        readers = _tar(path)
-    elif path.suffix == ".zip":
-        readers = _zip(path)
+    reader: Reader
+    if path.is_dir():
+        reader = FolderReader(path)
     elif path.suffix in (".npy", ".npz"):
-        return _array(path)
+        return _all_of(path, ArrayReader(path))
+    elif path.suffix == ".tar":
+        reader = TarReader(path)
+    elif path.suffix == ".zip":
+        reader = ZipReader(path)
     else:
         raise DataError(f"{path}: must be a folder, a .tar, .zip, .npy or .npz")
-    readers = {
-        name: reader
-        for name, reader in readers.items()
-        if formats.of_name(name)
-        and not any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
-    }
-    if not readers:
-        raise DataError(f"{path}: holds no picture ({', '.join(formats.BY_SUFFIX)})")
-    return _pair(path, readers)
+    return Source(path, reader.read, *find_pictures(path, reader.names))
 
 
-def open_sources(paths):
+def open_sources(paths: Iterable[Path | str] | Path | str | None) -> Source:
     """Opens several sources as one; names get the source's position in front.
 
     Args:
-        paths: List of what `open_source` takes; empty means scikit-image's photographs.
-            `PATH=WEIGHT` has each pass of training draw that many times as many
-            pictures as the source holds: 0.3 a changing 30% of them, 2 each twice.
+        paths: What `open_source` takes, or a list of it; None or an empty list means
+            scikit-image's photographs. `PATH=WEIGHT` has each pass of training draw
+            that many times as many pictures as the source holds: 0.3 a changing 30% of
+            them, 2 each twice.
 
     Returns:
         `Source`.
@@ -184,7 +274,10 @@ def open_sources(paths):
     Raises:
         DataError: As `open_source`; or if only some of them are paired.
     """
-    sources = [_open_weighted(path) for path in paths or [None]]
+    if isinstance(paths, str | Path):
+        paths = [paths]
+    chosen: list[Path | str | None] = [*(paths or [])]
+    sources = [_open_weighted(path) for path in chosen or [None]]
     if len(sources) == 1:
         return sources[0]
     paired = [source.paired for source in sources]
@@ -193,34 +286,10 @@ def open_sources(paths):
             f"{sources[paired.index(False)].path}: has no gray/ and color/ folders, "
             f"but {sources[paired.index(True)].path} has"
         )
-
-    def merge(dicts):
-        return {f"{i}/{n}": r for i, d in enumerate(dicts) for n, r in d.items()}
-
-    return Source(
-        " + ".join(source.path for source in sources),
-        merge(source._readers for source in sources),
-        merge(source._gray_readers for source in sources) if all(paired) else None,
-        merge(dict(zip(s.names, s.weights, strict=True)) for s in sources),
-    )
+    return _joined(sources)
 
 
-def _open_weighted(path):
-    front, equals, weight = str(path).rpartition("=")
-    if path is None or not equals or Path(path).exists():
-        return open_source(path)
-    try:
-        weight = float(weight)
-    except ValueError:
-        return open_source(path)
-    if not 0 < weight < math.inf:
-        raise DataError(f"{path}: a weight must be above 0. Received: {weight:g}")
-    source = open_source(front)
-    source.weights = [weight] * len(source)
-    return source
-
-
-def split_by_hash(source, fraction):
+def split_by_hash(source: Source, fraction: float) -> tuple[Source, Source]:
     """Splits a source by a hash of each name, so that added files move no other file.
 
     Args:
@@ -236,11 +305,18 @@ def split_by_hash(source, fraction):
     lowest = hashes.index(min(hashes))
     chosen = {i for i, h in enumerate(hashes) if h[:8] < limit} | {lowest}
     rest = [i for i in range(len(source)) if i not in chosen]
-    return source.subset(rest or [lowest]), source.subset(sorted(chosen))
+    return source.subset(rest or [lowest]), source.subset(chosen)
 
 
-def list_hash(source):
-    """Returns the SHA-256 of a source's list of names, as hexadecimal digits."""
+def list_hash(source: PictureSource) -> str:
+    """Digests a source's list of names.
+
+    Args:
+        source: `Source`.
+
+    Returns:
+        SHA-256 as hexadecimal digits.
+    """
     return hashlib.sha256("\n".join(source.names).encode()).hexdigest()
 
 
@@ -248,131 +324,57 @@ def _samples():
     import skimage
 
     folder = Path(skimage.__file__).parent / "data"
-    readers = {name: (folder / name).read_bytes for name in _SAMPLE_PHOTOGRAPHS}
-    return Source("scikit-image's photographs", readers)
-
-
-def _folder(root):
-    readers = {}
-    for folder, _, files in os.walk(root):
-        for file in files:
-            path = Path(folder, file)
-            readers[path.relative_to(root).as_posix()] = path.read_bytes
-    return readers
-
-
-def _tar(path):
-    # Members of a plain .tar lie in one piece, so each can be read at its own offset
-    # from any thread, and nothing is unpacked.
-    def reader(member):
-        def read():
-            with open(path, "rb") as file:
-                file.seek(member.offset_data)
-                return file.read(member.size)
-
-        return read
-
-    try:
-        with tarfile.open(path, "r:") as archive:
-            return {m.name: reader(m) for m in archive if m.isfile()}
-    except tarfile.TarError as error:
-        raise DataError(f"{path}: not a readable .tar ({error})") from error
-
-
-def _zip(path):
-    try:
-        archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise DataError(f"{path}: not a readable .zip ({error})") from error
-
-    def reader(name):
-        return lambda: archive.read(name)
-
-    return {
-        i.filename: reader(i.filename) for i in archive.infolist() if not i.is_dir()
-    }
+    reader = FolderReader(folder, _SAMPLE_PHOTOGRAPHS)
+    return _all_of("scikit-image's photographs", reader)
 
 
 def _tfds(name):
-    """Reads a set of tensorflow-datasets once and keeps its files' bytes on disk.
+    # Imports TensorFlow, which no other source needs.
+    from kcolor.data.readers.tfds import TfdsReader
 
-    Most of its formats can only be read from front to back. The bytes go to a file
-    without a name, so memory stays flat and nothing is left behind.
-    """
-    import tensorflow_datasets as tfds
+    return TfdsReader(name)
 
-    set_name, _, split = name.removeprefix("tfds:").rpartition("/")
+
+def _open_weighted(path):
+    front, equals, weight = str(path).rpartition("=")
+    if path is None or not equals or Path(path).exists():
+        return open_source(path)
     try:
-        builder = tfds.builder(set_name)
-        if "image" not in builder.info.features:
-            raise DataError(
-                f"{name}: has no feature `image`, but {list(builder.info.features)}"
-            )
-        builder.download_and_prepare()
-        # Read in the order of the shards, so that a number always means one picture.
-        pictures = builder.as_dataset(
-            split=split,
-            shuffle_files=False,
-            decoders={"image": tfds.decode.SkipDecoding()},
-            read_config=tfds.ReadConfig(interleave_cycle_length=1),
-        )
-    except (tfds.core.DatasetNotFoundError, ValueError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise DataError(f"{name}: {reason}") from error
-    spool = Spool()
-    readers = {
-        f"{number:08d}": partial(spool.get, spool.put(example["image"].numpy()))
-        for number, example in enumerate(pictures)
-    }
-    if not readers:
-        raise DataError(f"{name}: holds no picture")
-    return Source(name, readers)
+        factor = float(weight)
+    except ValueError:
+        return open_source(path)
+    if not 0 < factor < math.inf:
+        raise DataError(f"{path}: a weight must be above 0. Received: {weight}")
+    source = open_source(front)
+    source.weights = [factor] * len(source)
+    return source
 
 
-def _array(path):
-    try:
-        # A .npy stays on disk and is read picture by picture.
-        content = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None)
-        if path.suffix == ".npz":
-            names = content.files
-            if len(names) != 1:
-                raise DataError(f"{path}: must hold one array. Received: {names}")
-            content = content[names[0]]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: not a readable NumPy file") from error
-    if content.dtype != np.uint8 or content.ndim != 4 or content.shape[-1] != 3:
-        raise DataError(
-            f"{path}: must be uint8 RGB of shape (count, height, width, 3). "
-            f"Received: {content.dtype} {content.shape}"
-        )
-    if not len(content):
+def _joined(sources):
+    names, color, gray, weights, starts = [], [], [], [], [0]
+    for i, source in enumerate(sources):
+        names += [f"{i}/{name}" for name in source.names]
+        weights += source.weights
+        # Each source's positions follow those of the sources before it.
+        color.append(source._color + starts[-1])
+        gray.append(color[-1] if source._gray is None else source._gray + starts[-1])
+        starts.append(1 + int(max(color[-1].max(), gray[-1].max())))
+
+    def read(position):
+        part = bisect_right(starts, position) - 1
+        return sources[part]._read(position - starts[part])
+
+    return Source(
+        " + ".join(source.path for source in sources),
+        read,
+        names,
+        np.concatenate(color),
+        np.concatenate(gray) if sources[0].paired else None,
+        weights,
+    )
+
+
+def _all_of(path, reader):
+    if not reader.names:
         raise DataError(f"{path}: holds no picture")
-
-    def reader(index):
-        return lambda: np.array(content[index])
-
-    return Source(path, {f"{i:08d}": reader(i) for i in range(len(content))})
-
-
-def _pair(path, readers):
-    sides = {"color": {}, "gray": {}}
-    for name, reader in readers.items():
-        # An archive often holds one top folder; the pair may lie below it.
-        parts = name.split("/")
-        side = next((p for p in parts[:2] if p in sides and p != parts[-1]), None)
-        if side is None:
-            return Source(path, readers)
-        key = str(PurePosixPath(*[p for p in parts if p != side]).with_suffix(""))
-        if key in sides[side]:
-            raise DataError(f"{path}: two files of the stem {key} in {side}/")
-        sides[side][key] = reader
-    if not sides["gray"]:
-        return Source(path, readers)
-    for one, other in (("color", "gray"), ("gray", "color")):
-        alone = sorted(set(sides[one]) - set(sides[other]))
-        if alone:
-            raise DataError(
-                f"{path}: {one}/{alone[0]} has no partner of the same stem in {other}/ "
-                f"({len(alone)} such)"
-            )
-    return Source(path, sides["color"], sides["gray"])
+    return Source(path, reader.read, reader.names, range(len(reader.names)))

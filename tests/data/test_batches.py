@@ -1,4 +1,4 @@
-"""Tests for kcolor.data.pipeline: pairing, determinism, geometry, degradation."""
+"""Tests for kcolor.data.batches: pairing, determinism, geometry, degradation."""
 
 import itertools
 
@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from kcolor.color.graph import join, split
-from kcolor.data import batches as pipeline
+from kcolor.data import batches
 from kcolor.data.augment import degrade_lightness, random_crop
 from kcolor.data.batches import evaluation_batches, training_batches
 from kcolor.data.source import open_source
@@ -44,7 +44,7 @@ def test_each_pass_visits_every_picture_once_in_a_new_order(source):
 def test_weights_say_how_often_a_pass_draws_a_picture():
     rng = np.random.default_rng(0)
     weights = [0.3] * 10 + [1.0] * 5 + [2.5] * 4
-    passes = [pipeline._one_pass(weights, rng) for _ in range(400)]
+    passes = [batches._one_pass(weights, rng) for _ in range(400)]
     assert {len(drawn) for drawn in passes} == {3 + 5 + 10}
     counts = np.stack([np.bincount(drawn, minlength=19) for drawn in passes])
     np.testing.assert_allclose(counts.mean(axis=0), weights, atol=0.1)
@@ -54,7 +54,7 @@ def test_weights_say_how_often_a_pass_draws_a_picture():
 
 def test_a_source_of_little_weight_still_gives_a_pass(source):
     source.weights = [0.01] * len(source)
-    assert pipeline.pass_length(source) == 1
+    assert batches.pass_length(source) == 1
     assert len(take(training_batches(source, 32, 4), 2)) == 2
 
 
@@ -100,7 +100,7 @@ def test_stream_goes_on_where_a_former_run_stopped(source):
 
 def test_threads_give_the_same_batches_as_tf_data(source, monkeypatch):
     first = take(training_batches(source, 32, 4, degrade=0.5), 4)
-    monkeypatch.setattr(pipeline.keras.backend, "backend", lambda: "torch")
+    monkeypatch.setattr(batches.keras.backend, "backend", lambda: "torch")
     second = take(training_batches(source, 32, 4, degrade=0.5), 4)
     for one, two in zip(first, second, strict=True):
         # Graph and eager may round a power differently in the last bit.

@@ -2,6 +2,7 @@
 
 import tarfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -78,6 +79,35 @@ def test_a_missing_partner_is_named(side, other, tmp_path):
         open_source(tmp_path)
 
 
+@pytest.mark.parametrize("top", ["", "album/"])
+def test_a_stray_picture_beside_pairs_is_named(top, tmp_path):
+    for side in ("color", "gray"):
+        save(tmp_path / f"{top}{side}" / "x.png", picture(0))
+    for stray in ("z.png", "more/y.png"):
+        save(tmp_path / top / stray, picture(1))
+    with pytest.raises(DataError, match=rf"2 .*neither.*: {top}more/y.png, {top}z.png"):
+        open_source(tmp_path)
+
+
+def test_what_is_no_picture_may_lie_beside_pairs(tmp_path):
+    for side in ("color", "gray"):
+        save(tmp_path / side / "x.png", picture(0))
+    (tmp_path / "README.txt").write_text("who took them")
+    assert open_source(tmp_path).paired
+
+
+def test_a_folder_named_gray_alone_is_one_among_others(tmp_path):
+    for folder in ("gray", "red"):
+        save(tmp_path / folder / "x.png", picture(0))
+    source = open_source(tmp_path)
+    assert source.names == ["gray/x.png", "red/x.png"] and not source.paired
+
+
+def test_one_source_need_not_be_a_list(folder):
+    for one in (str(folder), folder):
+        assert open_sources(one).names == open_source(folder).names
+
+
 def test_several_sources_keep_equal_names_apart(folder):
     source = open_sources([folder, folder])
     assert len(source) == 6 and source.names[0] == "0/a/c.png"
@@ -139,6 +169,46 @@ def test_bad_files_are_named_with_their_reason(data, message, tmp_path):
     source = open_source(tmp_path)
     with pytest.raises(DataError, match=f"bad.jpg: .*{message}"):
         source.read(0)
+
+
+@pytest.mark.parametrize("damage", ["content", "checksum"])
+def test_a_damaged_member_of_a_zip_is_named(damage, tmp_path):
+    path = tmp_path / "photos.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a.bmp", bytes(5000))
+        file.writestr("b.bmp", bytes(5000))
+        member = file.getinfo("b.bmp")
+    data = bytearray(path.read_bytes())
+    if damage == "content":
+        data[member.header_offset + 30 + len("b.bmp")] ^= 0xFF
+    else:
+        start = data.rindex(b"PK\x01\x02")
+        data[start + 16] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="b.bmp: cannot be unpacked"):
+        open_source(path).read(1)
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_threads_share_an_archive(kind, folder, tmp_path):
+    source = open_source(archive(kind, folder, tmp_path / f"photos.{kind}"))
+    order = np.random.default_rng(0).integers(0, 3, 300).tolist()
+    with ThreadPoolExecutor(8) as pool:
+        for index, rgb in zip(order, pool.map(source.read, order), strict=True):
+            np.testing.assert_array_equal(rgb, picture([1, 2, 0][index]))
+
+
+def test_a_subset_keeps_pairs_and_order(tmp_path):
+    for i, name in enumerate("xyz"):
+        save(tmp_path / "color" / f"{name}.png", picture(i))
+        save(tmp_path / "gray" / f"{name}.png", picture(10 + i))
+    for source in (open_source(tmp_path), open_sources([tmp_path, tmp_path])):
+        chosen = source.subset([2, 1])
+        assert [name[-1] for name in chosen.names] == ["y", "z"]
+        for i in (0, 1):
+            color, gray = chosen.pair(i)
+            np.testing.assert_array_equal(color, picture(1 + i))
+            np.testing.assert_array_equal(gray, picture(11 + i))
 
 
 def test_hash_split_is_stable_when_files_are_added(tmp_path):

@@ -1,0 +1,43 @@
+"""Files in a folder and the folders below it."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class FolderReader:
+    """Reads the files of a folder.
+
+    Attributes:
+        names: POSIX paths relative to the folder.
+    """
+
+    def __init__(self, root: Path, names: Sequence[str] | None = None) -> None:
+        """Lists the files, or takes the list.
+
+        Args:
+            root: The folder.
+            names: Paths relative to it; None finds every file below it.
+        """
+        self.names = list(_files(root)) if names is None else names
+        self._root = root
+
+    def read(self, position: int) -> bytes:
+        """Returns the bytes of a file.
+
+        Args:
+            position: Its position in `names`.
+
+        Returns:
+            The whole file.
+
+        Raises:
+            OSError: If it cannot be read.
+        """
+        return (self._root / self.names[position]).read_bytes()
+
+
+def _files(root):
+    for folder, _, files in os.walk(root):
+        inside = Path(folder).relative_to(root)
+        yield from ((inside / file).as_posix() for file in files)
