@@ -3,8 +3,12 @@
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
 
 from kcolor.color.graph import opponent_colorfulness
+from kcolor.data.source import PictureSource, Source
 from kcolor.errors import DataError
 
 # More bad files than this share of a source is no accident of a few files.
@@ -22,30 +26,48 @@ class SkipBad:
     Which neighbor depends on the files alone, so equal seeds still draw equal batches.
     """
 
-    def __init__(self, source, file):
+    def __init__(self, source: PictureSource, file: Path) -> None:
         """Wraps a source.
 
         Args:
-            source: `Source` to read from.
+            source: Source to read from.
             file: Path that lists the bad files, a line each; earlier lines stay.
         """
         self.path, self.names = source.path, source.names
         self.paired, self.weights = source.paired, source.weights
-        self.failure = None
         self._source, self._file = source, file
-        self._bad, self._lock = set(), threading.Lock()
+        self._failure: DataError | None = None
+        self._bad: set[int] = set()
+        self._lock = threading.Lock()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.names)
 
-    def pair(self, index, short_side=None):
+    @property
+    def failure(self) -> DataError | None:
+        """The `DataError` that said that too many are bad, or None."""
+        with self._lock:
+            return self._failure
+
+    def pair(
+        self, index: int, short_side: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """Reads a color picture and its gray partner, see `Source.pair`.
+
+        Args:
+            index: Position in `names`.
+            short_side: As for `Source.pair`.
+
+        Returns:
+            What the source returns, of the next readable picture if this one is bad.
 
         Raises:
             DataError: If over 5% of the source's pictures have turned out bad.
         """
         while True:
-            if index not in self._bad:
+            with self._lock:
+                bad = index in self._bad
+            if not bad:
                 try:
                     return self._source.pair(index, short_side)
                 except DataError as error:
@@ -60,14 +82,14 @@ class SkipBad:
             logger.warning("left out: %s", error)
             _list(self._file, [error])
             if len(self._bad) > _MOST_BAD * len(self):
-                self.failure = self.failure or DataError(
+                self._failure = self._failure or DataError(
                     f"{self.path}: over {_MOST_BAD:.0%} of {len(self)} pictures cannot "
                     f"be read, the last because of {error}; all are in {self._file}"
                 )
-                raise self.failure from error
+                raise self._failure from error
 
 
-def without_bad(source, file):
+def without_bad(source: Source, file: Path) -> Source:
     """Reads every picture of a source once and leaves out what cannot be read.
 
     Args:
@@ -99,7 +121,7 @@ def without_bad(source, file):
     return source.subset([i for i, error in enumerate(errors) if error is None])
 
 
-def without_gray(source, colorfulness):
+def without_gray(source: Source, colorfulness: float) -> Source:
     """Leaves out the pictures that are nearly gray.
 
     Args:

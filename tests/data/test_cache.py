@@ -1,12 +1,14 @@
-"""Tests for kcolor.data.caching: each picture is decoded once, and nothing is left."""
+"""Tests for kcolor.data.cache: each picture is decoded once, and nothing is left."""
 
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from memory_source import source_of
 
 from kcolor.data.cache import Cache
-from kcolor.data.source import Source
 
 
 def picture(seed):
@@ -24,11 +26,16 @@ def source():
     reads = []
 
     def reader(seed):
-        return lambda: reads.append(seed) or picture(seed)
+        def read():
+            time.sleep(source.pause)
+            reads.append(seed)
+            return picture(seed)
+
+        return read
 
     readers = {f"{i}": reader(i) for i in range(4)}
-    source = Source("x", readers, {f"{i}": reader(10 + i) for i in range(4)})
-    source.reads = reads
+    source = source_of(readers, {f"{i}": reader(10 + i) for i in range(4)})
+    source.reads, source.pause = reads, 0
     return source
 
 
@@ -49,8 +56,24 @@ def test_threads_share_a_cache(source, folder):
             np.testing.assert_array_equal(pair[1], picture(10 + index))
 
 
+def test_threads_that_want_one_picture_decode_it_once(source, folder):
+    barrier = threading.Barrier(8)
+    cache = Cache(source, folder=folder)
+
+    def read(_):
+        barrier.wait()
+        return cache.pair(2)
+
+    source.pause = 0.05  # long enough that all have asked before the first has it
+    with ThreadPoolExecutor(8) as pool:
+        pairs = list(pool.map(read, range(8)))
+    assert source.reads == [2, 12]
+    for color, _ in pairs:
+        np.testing.assert_array_equal(color, picture(2))
+
+
 def test_unpaired_pictures_have_no_partner(folder):
-    cache = Cache(Source("x", {"a": lambda: picture(0)}), folder=folder)
+    cache = Cache(source_of({"a": lambda: picture(0)}), folder=folder)
     assert cache.pair(0)[1] is cache.pair(0)[1] is None
 
 
