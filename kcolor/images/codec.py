@@ -50,4 +50,7 @@ def decoding() -> Iterator[None]:
         raise DataError("not enough memory to read it") from error
     except (*CODEC_ERRORS, DecompressionBombError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"damaged ({reason})") from error
+        # It is how Pillow says that it knows no such file.
+        unknown = isinstance(error, SyntaxError)
+        what = "damaged, or of a kind that is not supported" if unknown else "damaged"
+        raise DataError(f"{what} ({reason})") from error

@@ -153,7 +153,7 @@ class Photo:
     def _profile(self, own):
         # The profile that the pixels have to be converted from; None: they are sRGB.
         if self.format == "PNG":
-            own = png.profile(self._file, self._image.mode[0] in "L1I") or own
+            own = png.profile(self._file, self._image.mode[0] in "L1I", own)
         return None if own is None or icc.is_srgb(own) else own
 
     def read_rgb(self, short_side: int | None = None) -> np.ndarray:

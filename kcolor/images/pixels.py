@@ -47,36 +47,43 @@ def read(
     Raises:
         DataError: If the page is damaged, or of a kind that cannot be read right.
     """
-    orientation = 1
     if row.name == "TIFF":
-        tiff.check(cast("TiffImageFile", image))
+        page = cast("TiffImageFile", image)
+        tiff.check(page)
+        if tiff.needs_tifffile(page):
+            pixels, alpha, orientation = tiff.read_color(file, number, image.size)
+            return _converted(pixels, profile), alpha, orientation
     if image.mode.startswith("I"):
-        pixels, alpha = _read_gray_16(image, row), None
+        pixels, alpha = _read_gray_16(image, row)
     elif row.name == "PNG" and head[24] == 16 and image.mode != "P":
         pixels, alpha = _read_png_16(image, file)
-    elif _is_deep_tiff(image, row):
-        pixels, alpha, orientation = tiff.read_color(file, number, image.size)
     else:
         return *_read_8_bit(image, profile), 1
-    if profile:
-        pixels = to_srgb.convert_16(pixels, profile)
-    return pixels, alpha, orientation
+    return _converted(pixels, profile), alpha, 1
 
 
-def _is_deep_tiff(image, row):
-    if row.name != "TIFF" or image.mode not in ("RGB", "RGBA", "RGBX", "LA"):
-        return False
-    return tiff.depth(image) > 8
+def _converted(pixels, profile):
+    if profile is None:
+        return pixels
+    if pixels.dtype == np.uint16:
+        return to_srgb.convert_16(pixels, profile)
+    from PIL.Image import fromarray
+
+    return np.asarray(to_srgb.convert_image(fromarray(pixels), profile))
 
 
 def _read_gray_16(image, row):
     if row.name == "TIFF":
-        return tiff.read_gray(image)
+        return tiff.read_gray(image), None
     with decoding():
         pixels = np.array(image)
     if pixels.min() < 0 or pixels.max() > 65535:
         raise DataError("32-bit pixels are not supported")
-    return pixels.astype("uint16", copy=False)
+    pixels = pixels.astype("uint16", copy=False)
+    clear = image.info.get("transparency")  # One gray of a PNG.
+    if not isinstance(clear, int):
+        return pixels, None
+    return pixels, np.where(pixels == clear, 0, 65535).astype("uint16")
 
 
 def _read_png_16(image, file):

@@ -23,15 +23,16 @@ _LINEAR, _SRGB = 8, 13
 _MAX_CHUNKS = 1000
 
 
-def profile(file: BinaryIO, gray: bool) -> bytes | None:
-    """Makes the color profile that a PNG's chunks stand for.
+def profile(file: BinaryIO, gray: bool, own: bytes | None) -> bytes | None:
+    """Finds the color profile of a PNG, or makes the one that its chunks stand for.
 
     Args:
         file: The file; its position is kept.
         gray: Whether its pixels are gray.
+        own: ICC profile that came with it, or None.
 
     Returns:
-        ICC profile; None: the pixels are sRGB, or the file has a profile of its own.
+        ICC profile; None: the pixels are sRGB.
 
     Raises:
         DataError: If its colors are of a kind that cannot be read right, such as HDR.
@@ -43,8 +44,8 @@ def profile(file: BinaryIO, gray: bool) -> bytes | None:
         file.seek(at)
     if len(chunks.get(b"cICP", b"")) == 4:
         return _of_code_points(chunks[b"cICP"], gray)
-    if b"iCCP" in chunks or b"sRGB" in chunks:
-        return None
+    if own is not None or b"sRGB" in chunks:
+        return own
     gamma = struct.unpack(">I", chunks.get(b"gAMA", bytes(4)))[0] / 100_000
     places = _chromaticities(chunks.get(b"cHRM", b""))
     if not 0.1 <= gamma <= 10 or (
@@ -69,9 +70,6 @@ def _color_chunks(file):
         if name in _SIZES and size == _SIZES[name]:
             yield name, file.read(size)
             file.seek(4, 1)
-        elif name == b"iCCP":
-            yield name, b""
-            file.seek(size + 4, 1)
         else:
             file.seek(size + 4, 1)
 

@@ -53,17 +53,21 @@ def check(image: "TiffImageFile") -> None:
         raise DataError(f"{max(bits)}-bit pixels are not supported")
 
 
-def depth(image: "TiffImageFile") -> int:
-    """Says how many bits a sample of the page has.
+def needs_tifffile(image: "TiffImageFile") -> bool:
+    """Says whether Pillow would reduce or misread the page's colors.
 
     Args:
         image: Pillow image at the page in question.
 
     Returns:
-        Bits of the deepest sample.
+        True for RGB of more than 8 bits, and for planes of RGB and alpha.
     """
     with decoding():
-        return max(image.tag_v2.get(258, (1,)))
+        bits = image.tag_v2.get(258, (1,))
+        planar = image.tag_v2.get(284, 1) == 2
+    if image.mode not in ("RGB", "RGBA", "RGBX"):
+        return False
+    return max(bits) > 8 or (planar and len(bits) > 3)
 
 
 def read_gray(image: "TiffImageFile") -> np.ndarray:
@@ -78,8 +82,8 @@ def read_gray(image: "TiffImageFile") -> np.ndarray:
     with decoding():
         pixels = np.array(image)
         inverted = image.tag_v2.get(262) == _WHITE_IS_ZERO
+        bits = max(image.tag_v2.get(258, (1,)))
     pixels = pixels.astype("uint16", copy=False)
-    bits = depth(image)
     if bits < 16:
         # Pillow leaves the values as they are: 12 bits would be nearly black.
         top = (1 << bits) - 1
@@ -91,7 +95,7 @@ def read_gray(image: "TiffImageFile") -> np.ndarray:
 def read_color(
     file: BinaryIO, number: int, size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray | None, int]:
-    """Reads a page of 16-bit color.
+    """Reads a page of 16-bit color, or of four planes of 8 bits.
 
     Args:
         file: The file; its position is kept.
@@ -99,7 +103,7 @@ def read_color(
         size: Width and height that the page must have, either way around.
 
     Returns:
-        Tuple of uint16 array `(height, width, 3)`, as it is stored; alpha
+        Tuple of uint8 or uint16 array `(height, width, 3)`, as it is stored; alpha
         `(height, width)` or None; EXIF orientation.
 
     Raises:
@@ -118,8 +122,9 @@ def read_color(
             # A fourth sample of which nothing is said is alpha, to Pillow as well.
             extra = page.tags.valueof(338, (_UNASSOCIATED,) * (samples - 3))
         extra = extra if isinstance(extra, tuple) else (extra,)
-        if kind != _RGB or dtype != np.uint16 or samples - len(extra) != 3:
-            raise DataError("16-bit pixels of a kind that is not supported")
+        known = kind == _RGB and dtype in (np.uint8, np.uint16)
+        if not known or samples - len(extra) != 3:
+            raise DataError("TIFF pixels of a kind that is not supported")
         if sorted(stored) != sorted(size):
             raise DataError("damaged: its size does not agree with itself")
         pixels = _samples(file, page)
@@ -200,10 +205,11 @@ def _decompressed(packed, compression, fill_order, rows, row_bytes):
 
 def _unmultiply(pixels, alpha):
     # Colors that were stored multiplied by their alpha, in place.
-    share = np.maximum(alpha, 1).astype("float32") / 65535
+    peak = np.iinfo(pixels.dtype).max
+    share = np.maximum(alpha, 1).astype("float32") / peak
     for channel in range(3):
         plane = pixels[..., channel] / share + np.float32(0.5)
-        pixels[..., channel] = np.minimum(plane, 65535).astype("uint16")
+        pixels[..., channel] = np.minimum(plane, peak).astype(pixels.dtype)
 
 
 def write(file: BinaryIO, pages: Iterable[Page]) -> None:

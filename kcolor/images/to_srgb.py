@@ -44,7 +44,7 @@ def convert_image(image: "Image", profile: bytes) -> "Image":
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         space = source.profile.xcolor_space.strip()
-    except (OSError, ImageCms.PyCMSError):
+    except (OSError, ValueError, ImageCms.PyCMSError):
         space = None
     wanted = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}.get(space or "")
     color: Image | None = None
