@@ -8,6 +8,10 @@ from kcolor.cli.shared import MODEL, is_debugging
 from kcolor.errors import DataError
 from kcolor.images import formats
 
+_QUALITIES = " and ".join(
+    f"{row.name} (default: {row.quality})" for row in formats.FORMATS if row.quality
+)
+
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
@@ -61,7 +65,7 @@ from kcolor.images import formats
 @click.option(
     "--quality",
     type=click.IntRange(1, 100),
-    help="Of JPEG and WebP.  [default: 95 and 90]",
+    help=f"Of {_QUALITIES}.",
 )
 @click.option(
     "--recursive/--no-recursive",
