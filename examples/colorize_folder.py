@@ -1,0 +1,37 @@
+"""Colorizes the photographs of a folder, from Python.
+
+    python examples/colorize_folder.py album album-color
+
+`kcolor colorize album -o album-color` does more: it keeps metadata, 16 bits and pages,
+uses all cores, and goes on after a kill. This is the least a program of your own needs.
+"""
+
+import argparse
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+import kcolor
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("output", type=Path)
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    # One for all: it loads the network once, and threads may share it.
+    colorizer = kcolor.Colorizer("mobile")
+    for path in sorted(options.folder.iterdir()):
+        try:
+            photograph = Image.open(path).convert("L")
+        except (UnidentifiedImageError, IsADirectoryError) as error:
+            print(f"left out: {error}")
+            continue
+        color = Image.fromarray(colorizer(photograph))
+        color.save(options.output / f"{path.stem}.png")
+        print(options.output / f"{path.stem}.png")
+
+
+if __name__ == "__main__":
+    main()
