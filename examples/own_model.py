@@ -2,9 +2,9 @@
 
     python examples/own_model.py --data test/
 
-A network is whatever Keras saves that takes lightness, float32 `(B, H, W, 1)`, which is
-L* / 50 - 1, and answers ab, float32 `(B, H, W, 2)`, which is a* / 110 and b* / 110. This
-one has seen nothing, so the row `gray` should beat it; put yours in its place.
+A network is whatever Keras saves that takes lightness, float32 `(B, H, W, 1)`, which
+is L* / 50 - 1, and answers ab, float32 `(B, H, W, 2)`, which is a* / 110 and b* / 110.
+This one has seen nothing, so the row `gray` should beat it; put yours in its place.
 """
 
 import argparse
