@@ -7,7 +7,7 @@ and export live in their own modules and need the extras that the README names.
 
 from importlib import import_module
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Colorizer", "DataError", "colorize", "colorize_bytes", "__version__"]
 
 _LAZY = {
