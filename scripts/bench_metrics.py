@@ -3,12 +3,13 @@
 Both read the same pictures, resize them, make the same two rows (gray and sepia), and
 measure PSNR, SSIM, CIEDE2000 and colorfulness. Usage:
 
-    scripts/bench metrics [--data SRC] [--images 200] [--lpips-weights FILE]
+    scripts/bench metrics [--data SRC] [--images 200] [--lpips]
 """
 
 import argparse
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 from skimage.color import deltaE_ciede2000, lab2rgb, rgb2lab
@@ -16,7 +17,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from kcolor.color.constants import AB_SCALE
 from kcolor.data.source import open_source
-from kcolor.evaluation import measure as evaluation
+from kcolor.evaluation import Options, measure
 from kcolor.images.resize import resize_square
 from kcolor.parallel import evenly_spaced
 
@@ -26,7 +27,7 @@ SEPIA = (4.0, 12.0)  # a*, b*
 class Sepia:
     """Predicts one color everywhere, so that no network's time is measured."""
 
-    name, kind = "sepia", "constant"
+    name, kind, takes_rgb = "sepia", "constant", False
 
     def predict_ab(self, lightness):
         ab = np.array(SEPIA, "float32") / AB_SCALE
@@ -75,12 +76,12 @@ def main():
     parser.add_argument("--data", help="default: scikit-image's photographs")
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--lpips-weights", help="also time it with LPIPS")
+    parser.add_argument("--lpips", action="store_true", help="also time it with LPIPS")
     arguments = parser.parse_args()
     source = open_source(arguments.data)
     indices = evenly_spaced(len(source), arguments.images)
     metrics = ["psnr", "ssim", "ciede2000", "colorfulness"]
-    options = {"size": arguments.size, "limit": arguments.images, "metrics": metrics}
+    how = Options(size=arguments.size, limit=arguments.images, metrics=metrics)
 
     # Alternating halves: what else the machine does at the time hits both alike.
     loop, seconds = [], {"scikit-image": [0, 0]}
@@ -89,12 +90,11 @@ def main():
         loop.append(figures)
         seconds["scikit-image"] = np.add(seconds["scikit-image"], spent)
         if "kcolor" not in seconds:
-            measured, *spent = timed(evaluation.measure, [Sepia()], source, **options)
+            measured, *spent = timed(measure, [Sepia()], source, how)
             seconds["kcolor"] = np.array(spent)
-    if arguments.lpips_weights:
-        options["metrics"] = [*metrics, "lpips"]
-        options["lpips_weights"] = arguments.lpips_weights
-        _, *spent = timed(evaluation.measure, [Sepia()], source, **options)
+    if arguments.lpips:
+        how = replace(how, metrics=[*metrics, "lpips"])
+        _, *spent = timed(measure, [Sepia()], source, how)
         seconds["kcolor with LPIPS"] = np.array(spent)
 
     # Only the gray row: the other's colors outside sRGB are kept differently.

@@ -21,13 +21,14 @@ from kcolor.errors import DataError
 @click.option(
     "--metrics",
     metavar="LIST",
-    help="Of psnr, ssim, lpips, lpips_squeeze, ciede2000, colorfulness, with commas "
-    "between them.  [default: all but lpips_squeeze; lpips if its weights are found]",
+    help="Of psnr, ssim, lpips, lpips_squeeze, ciede2000, colorfulness, chroma_excess, "
+    "with commas between them.  [default: all but lpips_squeeze and chroma_excess]",
 )
 @click.option(
     "--lpips-weights",
     metavar="FILE",
-    help="Parameters of LPIPS.  [default: $KCOLOR_LPIPS_WEIGHTS, or the user's cache]",
+    help="Parameters of LPIPS.  [default: $KCOLOR_LPIPS_WEIGHTS, or AlexNet's that "
+    "come with kcolor and SqueezeNet's in the user's cache]",
 )
 @click.option("--by-group", is_flag=True, help="Add the figures of each subfolder.")
 @click.option(
@@ -67,53 +68,51 @@ def evaluate(models, data, metrics, json_file, per_image, report, **options):
     if options["before_after"] and len(models) % 2:
         raise click.UsageError("--before-after needs an even number of models.")
     from kcolor.data.source import open_source
-    from kcolor.evaluation import measure as evaluation
-    from kcolor.evaluation import report as reporting
+    from kcolor.evaluation import tables
+    from kcolor.evaluation.measure import measure, render
+    from kcolor.evaluation.protocol import Options
+    from kcolor.evaluation.report import write_report
+    from kcolor.evaluation.self_check import check
+    from kcolor.evaluation.statistics import summarize
     from kcolor.files import write_json
     from kcolor.process import keep_freed_memory
     from kcolor.progress import progress_bar
     from kcolor.runtimes.resolve import load_predictor
 
     keep_freed_memory()
+    measuring = ("size", "limit", "lpips_weights", "batch_size", "self_check")
+    how = Options(
+        metrics=metrics and [name.strip() for name in metrics.split(",")],
+        **{name: options[name] for name in measuring},
+    )
     source = open_source(data)
     predictors = [load_predictor(model) for model in models]
     if report:
         Path(report).mkdir(parents=True, exist_ok=True)
-    measuring = ("size", "limit", "lpips_weights", "batch_size", "self_check")
     with progress_bar("Measured") as show:
-        measured = evaluation.measure(
-            predictors,
-            source,
-            metrics=metrics and [name.strip() for name in metrics.split(",")],
-            progress=show,
-            **{name: options[name] for name in measuring},
-        )
-    result = evaluation.summarize(
-        measured, by_group=options["by_group"], seed=options["seed"]
-    )
-    click.echo(reporting.markdown_table(result))
-    if options["self_check"]:
-        evaluation.check(measured, seed=options["seed"])
+        measured = measure(predictors, source, how, progress=show)
+    result = summarize(measured, by_group=options["by_group"], seed=options["seed"])
+    click.echo(tables.markdown_table(result))
+    if how.self_check:
+        check(measured, seed=options["seed"])
         click.echo("Self-check passed.\n")
     if options["before_after"]:
-        click.echo(reporting.before_after_table(result))
+        click.echo(tables.before_after_table(result))
     for group in result.get("groups", ()):
-        click.echo(f"{reporting.group_heading(group)}\n")
-        click.echo(reporting.markdown_rows(group["rows"]) + "\n")
-    for sentence in reporting.statements(result):
+        click.echo(f"{tables.group_heading(group)}\n")
+        click.echo(tables.markdown_rows(group["rows"]) + "\n")
+    for sentence in tables.statements(result):
         click.echo(sentence)
     if json_file:
-        write_json(json_file, evaluation.to_json(result))
+        write_json(json_file, tables.to_json(result))
     if per_image:
-        reporting.write_csv(per_image, measured)
+        tables.write_csv(per_image, measured)
     if report:
-        page = reporting.write_report(
+        page = write_report(
             report,
             result,
             measured,
-            lambda names: evaluation.render(
-                predictors, source, names, size=options["size"]
-            ),
+            lambda names: render(predictors, source, names, size=how.size),
             before_after=options["before_after"],
         )
         click.echo(f"\n{page}")

@@ -205,7 +205,8 @@ def cost(model, path, name, data, size, limit, lpips_weights=None):
         Dict of metric to dict with the figures `keras` and `file` and `worse`, how much
         worse the file is.
     """
-    from kcolor.evaluation.measure import DIRECTIONS, evaluate
+    from kcolor.evaluation import evaluate
+    from kcolor.evaluation.protocol import DIRECTIONS
     from kcolor.runtimes.keras import KerasPredictor
     from kcolor.runtimes.resolve import load_predictor
 

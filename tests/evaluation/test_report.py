@@ -1,6 +1,5 @@
-"""Tests for kcolor.report: tables, the CSV, and a page that needs nothing else."""
+"""Tests for kcolor.evaluation.report: a page that needs nothing else."""
 
-import csv
 import json
 import re
 import shutil
@@ -10,36 +9,7 @@ import numpy as np
 import pytest
 
 from kcolor.evaluation import report
-from kcolor.evaluation.measure import Measurements, summarize
-
-NAMES = [f"cars/{i:02d}.jpg" for i in range(9)] + [f"<b>odd</b>/{i}.jpg" for i in "ab"]
-MODELS = ["before", "after & <i>new</i>"]
-
-
-@pytest.fixture
-def measurements():
-    generator = np.random.default_rng(0)
-    rows = {}
-    for i, row in enumerate(["gray", *MODELS]):
-        rows[row] = {
-            "psnr": generator.normal(24 + i, 2, 11),
-            "ssim": generator.uniform(0.8, 1, 11),
-            "ciede2000": generator.normal(10 - i, 1, 11),
-            "colorfulness": generator.uniform(10, 40, 11),
-        }
-    return Measurements(
-        names=NAMES,
-        rows=rows,
-        models={model: {"path": f"runs/{model}", "kind": "keras"} for model in MODELS},
-        protocol={
-            "images": 11,
-            "size": 24,
-            "paired": False,
-            "metrics": {"psnr": "", "ssim": "", "ciede2000": "", "colorfulness": ""},
-            "versions": {"keras": "3.15.1"},
-        },
-        missing={"lpips": "no weights; a script makes them"},
-    )
+from kcolor.evaluation.statistics import summarize
 
 
 def _pictures(names):
@@ -47,7 +17,7 @@ def _pictures(names):
     shape = (len(names), 24, 24, 3)
     return {
         row: generator.integers(0, 256, shape, np.uint8)
-        for row in ("gray", *MODELS, "truth")
+        for row in ("gray", "before", "after & <i>new</i>", "truth")
     }
 
 
@@ -59,70 +29,9 @@ def page(measurements, tmp_path):
     )
 
 
-def test_markdown_has_a_line_for_each_row_and_says_what_is_missing(measurements):
-    result = summarize(measurements)
-    lines = report.markdown_table(result).splitlines()
-    assert lines[0].startswith("| model | PSNR (dB) ↑ | SSIM ↑ | LPIPS ↓ | CIEDE2000 ↓")
-    assert [line.split(" | ")[0] for line in lines[2:5]] == [
-        "| gray",
-        "| before",
-        "| after & <i>new</i>",
-    ]
-    mean = np.mean(measurements.rows["before"]["psnr"])
-    assert f"{mean:.2f} ± " in lines[3]
-    assert all(line.split(" | ")[3] == "n/a" for line in lines[2:5])
-    assert "LPIPS is n/a: no weights; a script makes them." in lines[-1]
-
-
-def test_every_line_of_a_table_has_the_same_number_of_cells(measurements):
-    measurements.models = {"a|b": {}, "c": {}}
-    measurements.rows["a|b"] = measurements.rows.pop("before")
-    measurements.rows["c"] = measurements.rows.pop(MODELS[1])
-    table = report.markdown_rows(summarize(measurements)["rows"])
-    assert len({line.count("|") for line in table.splitlines()}) == 1
-
-
-def test_before_and_after_show_the_change(measurements):
-    table = report.before_after_table(summarize(measurements)).splitlines()
-    before, after, change = (line.split(" | ") for line in table[2:5])
-    rows = measurements.rows
-    difference = np.mean(rows[MODELS[1]]["psnr"] - rows["before"]["psnr"])
-    assert (before[1], after[1], change[1]) == ("before", "after", "change")
-    assert change[2].startswith(f"{difference:+.2f}")
-
-
-def test_before_and_after_refuse_a_model_without_partner(measurements):
-    del measurements.models["before"], measurements.rows["before"]
-    with pytest.raises(ValueError, match="even number of models.*Received: 1"):
-        report.before_after_table(summarize(measurements))
-
-
-def test_sentences_name_the_better_one(measurements):
-    rows = measurements.rows
-    rows["before"]["psnr"] = rows["gray"]["psnr"] + 1
-    rows["before"]["ciede2000"] = rows["gray"]["ciede2000"] + 1
-    rows["before"]["ssim"] = rows["gray"]["ssim"].copy()
-    sentences = report.statements(summarize(measurements))
-    assert sentences[0].startswith(
-        "PSNR: before is better than gray (before minus gray"
-    )
-    assert sentences[1].startswith("SSIM: before and gray are equal")
-    assert sentences[2].startswith("CIEDE2000: gray is better than before")
-
-
-def test_csv_holds_every_figure_of_every_row(measurements, tmp_path):
-    report.write_csv(tmp_path / "all.csv", measurements)
-    with open(tmp_path / "all.csv", newline="") as file:
-        lines = list(csv.DictReader(file))
-    assert len(lines) == 11 * 3
-    for row, values in measurements.rows.items():
-        written = [float(line["ssim"]) for line in lines if line["model"] == row]
-        np.testing.assert_allclose(written, values["ssim"], rtol=1e-5)
-
-
 @pytest.mark.parametrize("count", [1, 2, 5, 11])
 def test_sheets_show_each_picture_once_and_from_best_to_worst(measurements, count):
-    measurements.names = NAMES[:count]
+    measurements.names = measurements.names[:count]
     for values in measurements.rows.values():
         for metric in values:
             values[metric] = values[metric][:count]

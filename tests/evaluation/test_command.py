@@ -1,0 +1,125 @@
+"""Tests for `kcolor evaluate`: what it writes, says and refuses."""
+
+import csv
+import inspect
+import json
+import platform
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from scenes import Tinted, scene, write_picture
+
+from kcolor.cli.main import main
+from kcolor.color.graph import join, split
+from kcolor.data.source import open_source
+from kcolor.evaluation import evaluate
+from kcolor.images.resize import resize_square
+from kcolor.metrics.ssim import ssim
+
+SIZE = 48
+
+
+def test_every_default_of_the_command_is_the_functions_own():
+    given = main.commands["evaluate"].make_context("evaluate", ["m", "--data", "x"])
+    parameters = inspect.signature(evaluate).parameters
+    for name, parameter in parameters.items():
+        if name not in ("models", "data", "progress"):
+            assert given.params[name] == parameter.default, name
+
+
+@pytest.fixture
+def command(monkeypatch):
+    # The command's own path through everything but the network.
+    monkeypatch.setattr(
+        "kcolor.runtimes.resolve.load_predictor", lambda name: Tinted(name)
+    )
+
+    def run(*arguments):
+        return CliRunner().invoke(main, ["evaluate", *map(str, arguments)])
+
+    return run
+
+
+def test_command_writes_all_it_is_asked_for(command, folder, tmp_path):
+    result = command(
+        *("before", "after", "--data", folder, "--size", SIZE, "--limit", 6),
+        *("--metrics", "psnr, ssim", "--by-group", "--self-check", "--before-after"),
+        *("--json", tmp_path / "r.json", "--per-image", tmp_path / "p.csv"),
+        *("--report", tmp_path / "report"),
+    )
+    assert result.exit_code == 0, result.output
+    assert "Self-check passed." in result.output
+    assert "cars (3 pictures)" in result.output
+    assert "flowers (1 picture)" in result.output
+    assert "before minus gray" in result.output
+    written = json.loads((tmp_path / "r.json").read_text())
+    assert [row["model"] for row in written["rows"]][:3] == ["gray", "before", "after"]
+    assert written["protocol"]["versions"]["numpy"] == np.__version__
+    assert len((tmp_path / "p.csv").read_text().splitlines()) == 1 + 6 * 6
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "Before and after" in page
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc's")
+def test_command_keeps_freed_memory(command, folder, monkeypatch):
+    calls = []
+    library = SimpleNamespace(mallopt=lambda *setting: calls.append(setting))
+    monkeypatch.setattr("kcolor.process.ctypes.CDLL", lambda name: library)
+    command("m", "--data", folder, "--size", SIZE, "--metrics", "psnr", "--limit", 1)
+    assert calls
+
+
+def test_command_measures_a_keras_file(folder, tmp_path):
+    lightness = keras.Input((None, None, 1), name="lightness")
+    ab = keras.layers.Conv2D(
+        2, 3, padding="same", kernel_initializer=keras.initializers.RandomNormal(seed=1)
+    )(lightness)
+    model = keras.Model(lightness, ab)
+    model.save(tmp_path / "tiny.keras")
+    arguments = ["evaluate", str(tmp_path / "tiny.keras"), "--data", str(folder)]
+    arguments += ["--size", "64", "--metrics", "ssim"]
+    arguments += ["--per-image", str(tmp_path / "all.csv")]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    with open(tmp_path / "all.csv", newline="") as file:
+        lines = [x for x in csv.DictReader(file) if x["model"] == "tiny.keras"]
+    assert len(lines) == 7
+    assert "Measured 7 of 7 pictures." in result.stderr
+    source = open_source(folder)
+    for i, line in enumerate(lines):
+        truth = resize_square(source.read(i), 64)[None]
+        lightness, _ = split(truth)
+        expected = ssim(truth, join(lightness, model(lightness)))
+        assert float(line["ssim"]) == pytest.approx(float(expected[0]), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "arguments, code, message",
+    [
+        (["m"], 2, "Missing option '--data'"),
+        (["m", "--data", "FOLDER", "--before-after"], 2, "even number of models"),
+        (["m", "--data", "FOLDER", "--metrics", "fid"], 1, "Received: fid"),
+        (["m", "--data", "FOLDER", "--json", "no/where.json"], 1, "no/where.json"),
+        (
+            ["m", "--data", "FOLDER", "--lpips-weights", "none.safetensors"],
+            1,
+            "none.safetensors: no such LPIPS weights file",
+        ),
+    ],
+)
+def test_command_fails_with_one_line(command, folder, arguments, code, message):
+    result = command(*(str(folder) if a == "FOLDER" else a for a in arguments))
+    assert result.exit_code == code
+    assert message in result.output
+    assert "Traceback" not in result.output
+
+
+def test_unreadable_picture_is_named(command, tmp_path):
+    write_picture(tmp_path / "good.png", scene(0, 40, 50))
+    (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8 not a picture")
+    result = command("m", "--data", tmp_path, "--size", SIZE, "--metrics", "ssim")
+    assert result.exit_code == 1
+    assert "torn.jpg" in result.output
