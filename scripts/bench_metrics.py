@@ -20,6 +20,7 @@ from kcolor.data.source import open_source
 from kcolor.evaluation import Options, measure
 from kcolor.images.resize import resize_square
 from kcolor.parallel import evenly_spaced
+from kcolor.process import keep_freed_memory
 
 SEPIA = (4.0, 12.0)  # a*, b*
 
@@ -78,6 +79,7 @@ def main():
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--lpips", action="store_true", help="also time it with LPIPS")
     arguments = parser.parse_args()
+    keep_freed_memory()  # as the command does
     source = open_source(arguments.data)
     indices = evenly_spaced(len(source), arguments.images)
     metrics = ["psnr", "ssim", "ciede2000", "colorfulness"]
