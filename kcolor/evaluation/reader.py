@@ -26,7 +26,7 @@ class Reader:
         paired: Whether it brings its own gray pictures.
     """
 
-    def __init__(self, source: Source, size: int):
+    def __init__(self, source: Source, size: int) -> None:
         """Takes the source, and the side in pixels that pictures are resized to."""
         self.source = source
         self.paired = source.paired
@@ -58,9 +58,9 @@ class Reader:
         """
         color = self.source.read(index)
         truth = resize_square(color, self._size)
-        if not self.paired:
-            return truth, truth
         gray = self.source.gray(index)
+        if gray is None:
+            return truth, truth
         name = self.source.names[index]
         aspects = [
             width / height for height, width in (color.shape[:2], gray.shape[:2])

@@ -67,7 +67,7 @@ class Painter:
         rows: Dict of row to predictor.
     """
 
-    def __init__(self, rows: Mapping[str, Predictor]):
+    def __init__(self, rows: Mapping[str, Predictor]) -> None:
         """Takes the models and builds what turns their ab into pictures."""
         self.rows = rows
         rgb = keras.Input((None, None, 3), dtype="uint8", name="rgb")

@@ -70,7 +70,7 @@ class Scorers:
 
     def __init__(
         self, rows: Sequence[str], metrics: Iterable[str], networks: Mapping[str, Path]
-    ):
+    ) -> None:
         """Builds one model for each way of compiling.
 
         Args:

@@ -29,7 +29,9 @@ _SAME_LEVELS = 1.0
 class CheckRows:
     """Makes the rows of the self-check."""
 
-    def __init__(self, reader: Reader, painter: Painter, indices: Sequence[int]):
+    def __init__(
+        self, reader: Reader, painter: Painter, indices: Sequence[int]
+    ) -> None:
         """Chooses the partners of `shuffled` and the color of `sepia`.
 
         Args:

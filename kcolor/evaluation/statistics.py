@@ -96,7 +96,7 @@ def groups(names: Sequence[str]) -> dict[str, np.ndarray]:
 class Bootstrap:
     """95% percentile intervals of means over pictures."""
 
-    def __init__(self, seed: int = 0, samples: int = SAMPLES):
+    def __init__(self, seed: int = 0, samples: int = SAMPLES) -> None:
         """Takes the seed and the number of samples."""
         self._samples = samples
         self._seed = seed

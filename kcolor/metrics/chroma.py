@@ -47,7 +47,7 @@ def _chroma(stored):
 class ChromaExcess(keras.metrics.MeanMetricWrapper):
     """Streams the mean of `chroma_excess` over images."""
 
-    def __init__(self, name: str = "chroma_excess", dtype: str = "float32"):
+    def __init__(self, name: str = "chroma_excess", dtype: str = "float32") -> None:
         super().__init__(chroma_excess, name=name, dtype=dtype)
         self._direction = "down"
 

@@ -153,7 +153,7 @@ def _cos_minus(cosine, sine, degrees):
 class CIEDE2000(keras.metrics.MeanMetricWrapper):
     """Streams the mean of `ciede2000` over images."""
 
-    def __init__(self, name: str = "ciede2000", dtype: str = "float32"):
+    def __init__(self, name: str = "ciede2000", dtype: str = "float32") -> None:
         super().__init__(ciede2000, name=name, dtype=dtype)
         self._direction = "down"
 

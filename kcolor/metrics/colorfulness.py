@@ -57,7 +57,7 @@ def _of_prediction(y_true, y_pred):
 class Colorfulness(keras.metrics.MeanMetricWrapper):
     """Streams the mean of `colorfulness` over predictions; the truth is not used."""
 
-    def __init__(self, name: str = "colorfulness", dtype: str = "float32"):
+    def __init__(self, name: str = "colorfulness", dtype: str = "float32") -> None:
         super().__init__(_of_prediction, name=name, dtype=dtype)
 
     def get_config(self) -> dict[str, Any]:
@@ -68,7 +68,9 @@ class Colorfulness(keras.metrics.MeanMetricWrapper):
 class ColorfulnessDifference(keras.metrics.MeanMetricWrapper):
     """Streams the mean of `colorfulness_difference` over images; best at 0."""
 
-    def __init__(self, name: str = "colorfulness_difference", dtype: str = "float32"):
+    def __init__(
+        self, name: str = "colorfulness_difference", dtype: str = "float32"
+    ) -> None:
         super().__init__(colorfulness_difference, name=name, dtype=dtype)
 
     def get_config(self) -> dict[str, Any]:

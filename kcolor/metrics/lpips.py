@@ -251,7 +251,7 @@ class LPIPS(keras.metrics.Mean):
         backbone: str = "alex",
         name: str = "lpips",
         dtype: str = "float32",
-    ):
+    ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.weights_file = str(weights_file)
         self.backbone = backbone

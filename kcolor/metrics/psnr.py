@@ -36,7 +36,7 @@ def psnr(y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTen
 class PSNR(keras.metrics.MeanMetricWrapper):
     """Streams the mean of `psnr` over images; inf once two images were equal."""
 
-    def __init__(self, name: str = "psnr", dtype: str = "float32"):
+    def __init__(self, name: str = "psnr", dtype: str = "float32") -> None:
         super().__init__(psnr, name=name, dtype=dtype)
         self._direction = "up"
 

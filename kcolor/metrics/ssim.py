@@ -78,7 +78,7 @@ def _blur(images):
 class SSIM(keras.metrics.MeanMetricWrapper):
     """Streams the mean of `ssim` over images."""
 
-    def __init__(self, name: str = "ssim", dtype: str = "float32"):
+    def __init__(self, name: str = "ssim", dtype: str = "float32") -> None:
         super().__init__(ssim, name=name, dtype=dtype)
         self._direction = "up"
 

@@ -1,6 +1,5 @@
 """Tests for kcolor.evaluation.measure: pairing, figures, options."""
 
-import math
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -249,12 +248,3 @@ def test_library_leaves_the_process_as_it_is(folder, monkeypatch):
     monkeypatch.setattr("kcolor.process.ctypes.CDLL", lambda name: library)
     measure([Tinted()], folder, Options(size=SIZE, metrics=["psnr"], limit=2))
     assert not calls
-
-
-@pytest.mark.parametrize("count, limit", [(10, 3), (7, 7), (5, 9), (1000, 64), (4, 1)])
-def test_limit_takes_different_pictures_from_the_whole_list(count, limit):
-    chosen = evenly_spaced(count, limit)
-    assert len(set(chosen)) == len(chosen) == min(count, limit)
-    assert chosen == sorted(chosen)
-    gaps = np.diff([-1, *chosen, count])
-    assert gaps.max() <= 2 * math.ceil(count / len(chosen))
