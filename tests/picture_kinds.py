@@ -201,9 +201,9 @@ def _tiff(array, **options):
 def _tiffs():
     plain = {8: (RGB8, 255), 16: (RGB16, 65535)}
     grays = {8: (GRAY8, 255), 16: (GRAY16, 65535)}
-    compressions = ["none", "adobe_deflate", "deflate", "packbits", "lzma"]
+    compressions = ["none", "adobe_deflate", "deflate", "lzma"]
     if imagecodecs:
-        compressions += ["lzw", "zstd"]
+        compressions += ["lzw", "zstd", "packbits"]
     for bits, name in itertools.product((8, 16), compressions):
         compression = None if name == "none" else name
         can_predict = name in ("adobe_deflate", "lzw", "zstd")

@@ -1,37 +1,41 @@
 """Writes photo files, with everything that came along with the pixels.
 
 Pillow writes most formats; OpenCV writes JPEG, straight from the array, and 16-bit PNG,
-and the metadata is put into its output; TIFF has a writer of its own.
+and the metadata is put into its output; TIFF is in `write_tiff`.
 """
 
 import contextlib
 import struct
 import zlib
+from collections.abc import Iterable
+from typing import BinaryIO
 
 import cv2
 import numpy as np
 
 from kcolor.errors import DataError
-from kcolor.images import exif, formats, tiff
+from kcolor.images import exif, formats, write_tiff
 from kcolor.images.page import Page, on_white, to_8_bits
 
 
-def write(file, pages, kind, quality=None):
+def write(
+    file: BinaryIO, pages: Iterable[Page], kind: str, quality: int | None = None
+) -> None:
     """Writes pages as a photo file.
 
     Args:
         file: Binary file, writable and seekable.
-        pages: Iterable of `photo.Page`s with RGB pixels, taken one at a time.
+        pages: Iterable of `Page`s with RGB pixels, taken one at a time.
         kind: Name of a writable format of `formats`.
-        quality: 1 to 100 for JPEG and WebP; None: 95 and 90, or lossless where the
-            input was.
+        quality: 1 to 100 for JPEG and WebP; None: the format's default, or lossless
+            where the input was.
 
     Raises:
         DataError: If the format cannot hold the picture, or not all its pages.
     """
     pages = iter(pages)
     if kind == "TIFF":
-        tiff.write(file, pages)
+        write_tiff.write(file, pages)
         return
     first = next(pages)
     count = first.metadata.get("pages", 1)

@@ -1,23 +1,32 @@
 """Orientation, and the few bytes of EXIF that colorizing has to change.
 
 The block is kept as it came, byte for byte (a camera's own notes hold offsets that a
-rewrite would break); only values are changed in place. It comes from anyone: every
-offset is checked, and a block that makes no sense is left alone.
+rewrite would break); only values are changed in place. A TIFF has no block but holds
+the same directories itself, for which they are taken apart here. A block comes from
+anyone: every offset is checked, and one that makes no sense is left alone.
 """
 
 import struct
+from collections.abc import Iterator
+
+import numpy as np
 
 _PREFIX = b"Exif\0\0"
 _ORIENTATION = 0x0112
 _EXIF_IFD = 0x8769
 _COLOR_SPACE = 0xA001
 _SHORT = 3
+# Tag -> type and value.
+Values = dict[int, tuple[int, bytes]]
+# Bytes of a value of each type, and of the numbers it is made of; TIFF 6.0, section 2.
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+_WORDS = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8}
 # What turns stored pixels upright, in this order: columns, then rows are mirrored,
 # then the sides are swapped. By EXIF 2.3, section 4.6.4.
 _FLIPS_COLUMNS, _FLIPS_ROWS, _SWAPS = (2, 3, 7, 8), (3, 4, 6, 7), (5, 6, 7, 8)
 
 
-def orientation(data):
+def orientation(data: bytes) -> int:
     """Reads how a picture has to be turned.
 
     Args:
@@ -35,7 +44,7 @@ def orientation(data):
     return 1
 
 
-def cleaned(data, orientation=None):
+def cleaned(data: bytes, orientation: int | None = None) -> bytes:
     """Adapts a block to the colorized picture.
 
     The thumbnail goes (it is black and white), and the color space becomes sRGB.
@@ -64,7 +73,7 @@ def cleaned(data, orientation=None):
     return prefix + bytes(_without_thumbnail(tiff, order, first))
 
 
-def upright(pixels, orientation):
+def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """Turns stored pixels the way they are to be seen.
 
     Args:
@@ -81,7 +90,7 @@ def upright(pixels, orientation):
     return pixels.swapaxes(0, 1) if orientation in _SWAPS else pixels
 
 
-def as_stored(pixels, orientation):
+def as_stored(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """Turns upright pixels back: the inverse of `upright`.
 
     Args:
@@ -98,9 +107,65 @@ def as_stored(pixels, orientation):
     return pixels[::-1] if orientation in _FLIPS_ROWS else pixels
 
 
-def swaps_sides(orientation):
+def swaps_sides(orientation: int) -> bool:
     """Says whether an orientation turns a picture by a quarter."""
     return orientation in _SWAPS
+
+
+def directory(data: bytes, tag: int | None = None) -> Values:
+    """Takes a directory of a block apart.
+
+    Args:
+        data: EXIF block, with or without the prefix of a JPEG segment.
+        tag: Tag of the first directory that points to the one wanted; None: the first.
+
+    Returns:
+        Dict of tag to its type and value, little-endian. What is damaged is left out.
+    """
+    tiff = data.removeprefix(_PREFIX)
+    order = _order(tiff)
+    at = _first(tiff, order)
+    if tag is not None:
+        places = [p for name, _, p in _entries(tiff, order, at) if name == tag]
+        at = struct.unpack_from(order + "I", tiff, places[0])[0] if places else None
+    found: Values = {}
+    total = 0
+    for name, kind, place in _entries(tiff, order, at):
+        count = struct.unpack_from(order + "I", tiff, place - 4)[0]
+        size = count * _SIZES.get(kind, 0)
+        if size > 4:
+            place = struct.unpack_from(order + "I", tiff, place)[0]
+        value = bytes(tiff[place : place + size])
+        total += size
+        # Values that lie over each other would make more of a block than it is.
+        if len(value) < max(size, 1) or total > len(tiff):
+            continue
+        if order == ">" and kind in _WORDS:
+            value = np.frombuffer(value, f"u{_WORDS[kind]}").byteswap().tobytes()
+        found[name] = kind, value
+    return found
+
+
+def packed(values: Values, place: int) -> bytes:
+    """Puts a directory together.
+
+    Args:
+        values: What `directory` gave.
+        place: Where in the file it will lie; its offsets count from the file's start.
+
+    Returns:
+        The directory and its values, little-endian.
+    """
+    entries, behind = b"", b""
+    after = place + 2 + 12 * len(values) + 4
+    for tag, (kind, value) in sorted(values.items()):
+        entries += struct.pack("<HHI", tag, kind, len(value) // _SIZES[kind])
+        if len(value) > 4:
+            entries += struct.pack("<I", after + len(behind))
+            behind += value + bytes(len(value) % 2)
+        else:
+            entries += value.ljust(4, b"\0")
+    return struct.pack("<H", len(values)) + entries + bytes(4) + behind
 
 
 def _order(tiff):
@@ -113,7 +178,7 @@ def _first(tiff, order):
     return struct.unpack_from(order + "I", tiff, 4)[0]
 
 
-def _entries(tiff, order, at):
+def _entries(tiff, order, at) -> Iterator[tuple[int, int, int]]:
     # Yields (tag, type, position of the value) of one directory.
     if order is None or at is None or not 8 <= at <= len(tiff) - 2:
         return

@@ -24,9 +24,9 @@ MAX_PROFILE = 1 << 24
 TIFF_TEXTS = (269, 270, 271, 272, 285, 305, 306, 315, 33432)
 # The directories that say when, how and where a photograph was taken.
 EXIF_DIRECTORIES = (0x8769, 0x8825)
-# A camera's notes hold offsets that break when they are moved; the others point to
-# directories of no use here.
-_NOT_MOVED = (0x927C, 0xA005)
+# A camera's notes hold offsets that break when they are moved; the other points to a
+# directory of no use here.
+NOT_MOVED = (0x927C, 0xA005)
 
 
 def read(image: Image.Image, row: Format, pages: int, head: bytes) -> dict[str, Any]:
@@ -76,34 +76,11 @@ def read(image: Image.Image, row: Format, pages: int, head: bytes) -> dict[str, 
     return found
 
 
-def tiff_parts(block: bytes) -> tuple[dict[int, str], dict[int, dict[int, Any]]]:
-    """Takes an EXIF block apart, into what a TIFF has as tags and as directories.
-
-    Args:
-        block: EXIF block, with or without the prefix of a JPEG segment.
-
-    Returns:
-        Texts by tag of `TIFF_TEXTS`, and of each of `EXIF_DIRECTORIES` that is there
-        its values by tag, as Pillow reads them. Nothing of a block that is broken.
-    """
-    stored = Image.Exif()
-    texts: dict[int, str] = {}
-    directories: dict[int, dict[int, Any]] = {}
-    with contextlib.suppress(*CODEC_ERRORS):
-        stored.load(block)
-        texts = {tag: stored[tag] for tag in TIFF_TEXTS if tag in stored}
-    for name in EXIF_DIRECTORIES:
-        values = _directory(stored, name)
-        if values:
-            directories[name] = values
-    return {t: v for t, v in texts.items() if isinstance(v, str)}, directories
-
-
 def _directory(stored, name):
     values = {}
     with contextlib.suppress(*CODEC_ERRORS):
         values = dict(stored.get_ifd(name))
-    return {tag: value for tag, value in values.items() if tag not in _NOT_MOVED}
+    return {tag: value for tag, value in values.items() if tag not in NOT_MOVED}
 
 
 def _resolution(dpi):

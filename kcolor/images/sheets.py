@@ -1,17 +1,21 @@
 """Contact sheets: pictures side by side in labeled columns, as one uint8 image."""
 
+from collections.abc import Mapping, Sequence
+
 import cv2
 import numpy as np
 
 _LABEL_HEIGHT = 20
 
 
-def contact_sheet(columns):
+def contact_sheet(
+    columns: Mapping[str, np.ndarray | Sequence[np.ndarray]],
+) -> np.ndarray:
     """Draws columns of pictures beside each other.
 
     Args:
-        columns: Dict of label to uint8 array `(count, height, width, 3)`, all of the
-            same shape.
+        columns: Dict of label to uint8 RGB array `(count, height, width, 3)`, or a
+            list of pictures; all of the same shape.
 
     Returns:
         uint8 RGB array: one row per picture, one column per label, labels on top.

@@ -1,23 +1,18 @@
-"""TIFF with tifffile: what Pillow reduces when it reads, and all that is written.
+"""The pages of a TIFF that Pillow reduces or misreads.
 
-Pillow has no 16-bit color: it reads such pages as 8 bits, and it writes none. Other
-pages Pillow reads, with what it says wrong about them set right here: kinds that would
-come out wrong are refused.
+It reads 16-bit color as 8 bits: there tifffile takes over. What else it reads wrong is
+set right here, and kinds that would come out wrong are refused.
 """
 
 import io
 import logging
 import struct
-from collections.abc import Iterable
-from fractions import Fraction
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from kcolor.errors import DataError
-from kcolor.images import metadata
 from kcolor.images.codec import decoding
-from kcolor.images.page import Page
 
 if TYPE_CHECKING:
     from PIL.TiffImagePlugin import TiffImageFile
@@ -210,95 +205,3 @@ def _unmultiply(pixels, alpha):
     for channel in range(3):
         plane = pixels[..., channel] / share + np.float32(0.5)
         pixels[..., channel] = np.minimum(plane, peak).astype(pixels.dtype)
-
-
-def write(file: BinaryIO, pages: Iterable[Page]) -> None:
-    """Writes a TIFF file, compressed by deflate without loss.
-
-    Args:
-        file: Binary file, writable and seekable, at its beginning.
-        pages: Pages with RGB pixels, uint8 or uint16; taken one at a time.
-
-    Raises:
-        DataError: If the file would pass 4 GB, the format's limit.
-    """
-    from tifffile import TiffWriter
-
-    with TiffWriter(file, byteorder="<") as writer:
-        for page in pages:
-            tags = _described(file, page)
-            samples = page.pixels
-            options: dict[str, Any] = {}
-            if page.alpha is not None:
-                samples = np.dstack([samples, page.alpha])
-                options["extrasamples"] = ["unassalpha"]
-            if page.metadata.get("dpi"):
-                ratios = (
-                    Fraction(v).limit_denominator(1000) for v in page.metadata["dpi"]
-                )
-                options["resolution"] = tuple(
-                    (ratio.numerator, ratio.denominator) for ratio in ratios
-                )
-                options["resolutionunit"] = "INCH"
-            try:
-                writer.write(
-                    samples,
-                    photometric="rgb",
-                    planarconfig="contig",
-                    compression="adobe_deflate",
-                    compressionargs={"level": 4},
-                    predictor=True,
-                    metadata=None,
-                    software=False,
-                    iccprofile=page.metadata.get("icc_profile"),
-                    extratags=tags,
-                    maxworkers=1,
-                    **options,
-                )
-            except (ValueError, struct.error) as error:
-                if file.tell() < _ALMOST_FULL:
-                    raise
-                raise DataError(
-                    "the TIFF file would pass 4 GB, the format's limit"
-                ) from error
-
-
-_ALMOST_FULL = (1 << 32) - (1 << 30)
-
-
-def _described(file, page):
-    # What the page carries, as tags: (number, type, count, value, first page only).
-    found = page.metadata
-    texts, directories = metadata.tiff_parts(found.get("exif", b""))
-    tags: list[tuple[int, str, int, Any, bool]] = [
-        (274, "H", 1, page.orientation, False)
-    ]
-    for tag, text in (found.get("tags") or texts).items():
-        data = text.encode("utf-8", "replace") + b"\0"
-        tags.append((tag, "s", len(data), data, False))
-    if found.get("xmp"):
-        tags.append((700, "B", len(found["xmp"]), found["xmp"], False))
-    for tag, values in directories.items():
-        at = _write_directory(file, tag, values)
-        if at is not None:
-            tags.append((tag, "I", 1, at, False))
-    return tags
-
-
-def _write_directory(file, tag, values):
-    # The directory goes in front of the page; returns its place, or None if it holds
-    # values of a kind that Pillow reads but does not write.
-    from PIL.TiffImagePlugin import ImageFileDirectory_v2
-
-    if file.tell() % 2:
-        file.write(b"\0")
-    place = file.tell()
-    directory = ImageFileDirectory_v2(b"II*\0\0\0\0\0", group=tag)
-    try:
-        for number, value in values.items():
-            directory[number] = value
-        data = directory.tobytes(place)
-    except (ValueError, TypeError, KeyError, AttributeError, struct.error):
-        return None
-    file.write(data)
-    return place

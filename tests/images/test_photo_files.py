@@ -2,6 +2,7 @@
 
 import io
 import struct
+import sys
 
 import cv2
 import numpy as np
@@ -554,13 +555,49 @@ def test_float_pixels_are_refused_by_name(tmp_path):
         photo.load(source)
 
 
-def test_heic_names_what_to_install(tmp_path):
-    pytest.importorskip("PIL")
-    try:
-        import pillow_heif  # noqa: F401
+def test_heic_is_read_where_its_package_is_installed():
+    heif = pytest.importorskip("pillow_heif", reason="the extra [heic] brings it")
+    gray = Image.fromarray(_gray()).convert("RGB")
+    file = io.BytesIO()
+    heif.from_pillow(gray).save(file, quality=95)
+    rgb = photo.decode_rgb(file.getvalue())
+    assert np.abs(rgb.astype(int) - np.asarray(gray)).mean() < 2
+    with photo.Photo(file.getvalue(), "a.heic") as opened:
+        assert next(opened.read()).pixels.shape == (HEIGHT, WIDTH, 3)
 
-        pytest.skip("pillow-heif is installed")
-    except ImportError:
-        pass
-    with pytest.raises(DataError, match="pip install pillow-heif"):
-        photo.Photo(b"\0\0\0\x18ftypheic" + bytes(40), "a.heic")
+
+@pytest.mark.parametrize(
+    "error", [AttributeError, KeyError, TypeError, AssertionError, ValueError]
+)
+@pytest.mark.parametrize("place", ["metadata.read", "pixels._to_array", "icc.is_srgb"])
+def test_faults_of_our_own_are_not_called_damage(tmp_path, monkeypatch, place, error):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    source = _save(tmp_path / "a.png", Image.fromarray(_gray()), icc_profile=profile)
+
+    def faulty(*_):
+        raise error("a fault of ours")
+
+    monkeypatch.setattr(f"kcolor.images.{place}", faulty)
+    with pytest.raises(error, match="a fault of ours"):
+        photo.load(source)
+
+
+def test_a_heic_that_cannot_be_read_stops_no_album(tmp_path, colorizer, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    _save(tmp_path / "b.jpg", Image.fromarray(_gray()))
+    jobs = batch.plan([str(tmp_path)], str(tmp_path / "out"))
+    errors = [error for _, error in batch.run(jobs, colorizer, batch.Settings())]
+    assert str(errors[0]) == (
+        f"{tmp_path / 'a.heic'}: HEIC needs pillow-heif, which is not installed. "
+        "Install it with: pip install pillow-heif"
+    )
+    assert errors[1] is None and (tmp_path / "out" / "b.jpg").exists()
+
+
+def test_a_profile_that_cannot_be_kept_in_mind_is_refused(tmp_path):
+    source = _save(
+        tmp_path / "a.tif", Image.fromarray(_gray()), icc_profile=bytes(17 << 20)
+    )
+    with pytest.raises(DataError, match="profile has over 16 MB"):
+        photo.load(source)
