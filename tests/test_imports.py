@@ -39,7 +39,6 @@ UNTYPED = {
     "cli",
     "color",
     "export",
-    "images",
     "inference",
     "models",
     "parallel",

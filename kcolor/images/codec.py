@@ -4,6 +4,7 @@ Only the calls themselves belong inside `decoding`. What our own code does wrong
 their results must surface with its traceback, and not as a damaged file.
 """
 
+import logging
 import struct
 import zlib
 from collections.abc import Iterator
@@ -12,6 +13,11 @@ from contextlib import contextmanager
 import cv2
 
 from kcolor.errors import DataError
+
+# They comment on damage; what cannot be read is said in our own words. Who sets up
+# logging still gets theirs.
+for _library in ("PIL", "tifffile"):
+    logging.getLogger(_library).addHandler(logging.NullHandler())
 
 # What Pillow, tifffile, OpenCV, zlib and the parsers under them raise on bytes that
 # are no picture.

@@ -5,7 +5,6 @@ set right here, and kinds that would come out wrong are refused.
 """
 
 import io
-import logging
 import struct
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -16,9 +15,6 @@ from kcolor.images.codec import decoding
 
 if TYPE_CHECKING:
     from PIL.TiffImagePlugin import TiffImageFile
-
-# It comments on damage; what cannot be read is said in our own words.
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _UNSIGNED, _VOID = 1, 4
 _RGB = 2

@@ -1,4 +1,4 @@
-"""Tests for kcolor.data.decoding: every kind of file, upright, 8 bits, on white."""
+"""What training sees: every kind of file, upright, 8 bits, on white."""
 
 import io
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kcolor.images.decode import decode_rgb as decode
+from kcolor.images.decode import decode_rgb
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def encode(image, kind, **options):
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP"])
 def test_lossless_files_come_out_as_they_went_in(kind, rgb):
     options = {"lossless": True} if kind == "WEBP" else {}
-    np.testing.assert_array_equal(decode(encode(rgb, kind, **options)), rgb)
+    np.testing.assert_array_equal(decode_rgb(encode(rgb, kind, **options)), rgb)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_lossless_files_come_out_as_they_went_in(kind, rgb):
     ids=["jpeg", "cmyk", "palette", "gif", "png16", "tiff16"],
 )
 def test_other_files_come_out_alike(data, tolerance, rgb):
-    result = decode(bytes(data(rgb)))
+    result = decode_rgb(bytes(data(rgb)))
     assert result.dtype == np.uint8
     assert np.abs(result.astype(int) - rgb).mean() <= tolerance
 
@@ -51,7 +51,7 @@ def test_other_files_come_out_alike(data, tolerance, rgb):
 @pytest.mark.parametrize("bits", [8, 16])
 def test_gray_files_become_three_equal_channels(bits, rgb):
     gray = rgb[..., 0].astype(f"u{bits // 8}") * (257 if bits == 16 else 1)
-    result = decode(cv2.imencode(".png", gray)[1].tobytes())
+    result = decode_rgb(cv2.imencode(".png", gray)[1].tobytes())
     np.testing.assert_array_equal(result, rgb[..., :1].repeat(3, axis=-1))
 
 
@@ -67,7 +67,7 @@ def test_transparent_becomes_white(kind, rgb):
         data = encode(image.quantize(200, method=Image.Quantize.FASTOCTREE), "PNG")
     else:
         data = encode(image.convert(kind), "PNG")
-    result = decode(data)
+    result = decode_rgb(data)
     assert (result[:60] == 255).all()
     assert np.abs(result[60:].astype(int) - rgb[60:]).mean() < 60
     assert result[60:].std() > 20
@@ -78,7 +78,7 @@ def test_transparent_becomes_white(kind, rgb):
 def test_pictures_are_upright(kind, short_side, rgb):
     exif = Image.Exif()
     exif[0x0112] = 6  # shown turned clockwise
-    result = decode(encode(rgb, kind, exif=exif), short_side)
+    result = decode_rgb(encode(rgb, kind, exif=exif), short_side)
     turned = np.rot90(rgb, -1)
     if short_side:
         turned = cv2.resize(turned, (40, 53), interpolation=cv2.INTER_AREA)
@@ -89,7 +89,7 @@ def test_pictures_are_upright(kind, short_side, rgb):
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 @pytest.mark.parametrize("short_side", [15, 30, 59, 60, 100, 119, 120, 500])
 def test_reduced_pictures_keep_short_side_and_look(kind, short_side, rgb):
-    result = decode(encode(rgb, kind), short_side)
+    result = decode_rgb(encode(rgb, kind), short_side)
     side = min(short_side, 120)
     expected = cv2.resize(
         rgb, (round(side * 160 / 120), side), interpolation=cv2.INTER_AREA
@@ -99,23 +99,23 @@ def test_reduced_pictures_keep_short_side_and_look(kind, short_side, rgb):
 
 
 def test_whole_jpeg_with_bytes_after_its_end_is_read(rgb):
-    assert decode(encode(rgb, "JPEG") + b"trailing").shape == rgb.shape
+    assert decode_rgb(encode(rgb, "JPEG") + b"trailing").shape == rgb.shape
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"])
 def test_half_a_file_is_refused(kind, rgb):
     data = encode(rgb, kind)
     with pytest.raises(ValueError, match="truncated|damaged"):
-        decode(data[: len(data) // 2])
+        decode_rgb(data[: len(data) // 2])
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture", b"\x89PNG\r\n\x1a\n", b"RIFF"])
 @pytest.mark.parametrize("short_side", [None, 32])
 def test_bytes_that_are_no_picture_are_refused(data, short_side):
     with pytest.raises(ValueError, match="empty|not a readable|damaged"):
-        decode(data, short_side)
+        decode_rgb(data, short_side)
 
 
 def test_smallest_picture_is_read():
     pixel = np.uint8([[[1, 2, 3]]])
-    np.testing.assert_array_equal(decode(encode(pixel, "PNG"), 256), pixel)
+    np.testing.assert_array_equal(decode_rgb(encode(pixel, "PNG"), 256), pixel)

@@ -12,16 +12,20 @@ pytest.importorskip("skimage", reason="its photographs are what is damaged")
 # Runs in a process of its own, so that a crash, a C library's chatter on standard error
 # and the peak of memory are seen.
 SCRIPT = r"""
-import io, json, random, signal, sys, tempfile
+import io, json, random, signal, struct, sys, tempfile, zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageCms
+import tifffile
+from PIL import Image
 from skimage import data
 
 from kcolor.errors import DataError
-from kcolor.inference import jobs as batch
+from kcolor.images import icc
+from kcolor.images.decode import decode_rgb
+from kcolor.inference.jobs import Settings, colorize_file
+from kcolor.inference.plan import Job
 from kcolor.process import silent_libraries
 from kcolor.inference.colorizer import Colorizer
 
@@ -39,16 +43,31 @@ def opencv(suffix, pixels):
     return cv2.imencode(suffix, pixels)[1].tobytes()
 
 
+def tiff(pixels, **options):
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, photometric="rgb", metadata=None, **options)
+    return buffer.getvalue()
+
+
+def chunked(png):
+    extra = b""
+    for name, *values in ((b"gAMA", 55556), (b"cHRM", 31270, 32900, 68000, 32000,
+                                             26500, 69000, 15000, 6000)):
+        body = name + struct.pack(f">{len(values)}I", *values)
+        extra += struct.pack(">I", len(body) - 4) + body
+        extra += struct.pack(">I", zlib.crc32(body))
+    return png[:33] + extra + png[33:]
+
+
 cat = Image.fromarray(data.chelsea()[40:236:2, 60:320:2])
 gray, cmyk, few = cat.convert("L"), cat.convert("CMYK"), cat.quantize(40)
 clear = cat.convert("RGBA")
 clear.putalpha(gray)
 deep = np.asarray(cat).astype("uint16") * 257
+planes = np.ascontiguousarray(np.moveaxis(deep, 2, 0))
 exif = Image.Exif()
 exif[0x0112], exif[0x010E] = 6, "a cat"
-# Not called sRGB, so that it is converted.
-srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-profile = srgb.replace(b"sRGB", b"xRGB").replace(b"s\0R\0G\0B", b"x\0R\0G\0B")
+profile = icc.build(1.8)
 frames = {"save_all": True, "append_images": [gray.rotate(9), gray.rotate(20)]}
 whole = [
     (".jpg", pillow(cat, "JPEG", exif=exif)),
@@ -68,6 +87,10 @@ whole = [
     (".tif", pillow(cat, "TIFF", compression="jpeg")),
     (".tif", pillow(gray.convert("1"), "TIFF", compression="group4")),
     (".tif", opencv(".tif", deep)),
+    (".tif", tiff(deep, iccprofile=profile)),
+    (".tif", tiff(planes, planarconfig="separate", tile=(32, 32), predictor=2,
+                  compression="adobe_deflate")),
+    (".png", chunked(pillow(cat, "PNG"))),
     (".webp", pillow(cat, "WEBP", exif=exif.tobytes())),
     (".webp", pillow(clear, "WEBP", lossless=True)),
     (".webp", pillow(gray, "WEBP", duration=50, **frames)),
@@ -127,7 +150,7 @@ with silent_libraries(), tempfile.TemporaryDirectory() as folder:
         source.write_bytes(damaged(content))
         signal.setitimer(signal.ITIMER_REAL, 10)
         try:
-            batch.colorize_file(colorizer, batch.Job(source, target), batch.Settings())
+            colorize_file(colorizer, Job(source, target), Settings())
             with Image.open(target) as image:
                 image.load()
             target.unlink()
@@ -144,6 +167,14 @@ with silent_libraries(), tempfile.TemporaryDirectory() as folder:
 
             where = traceback.format_exc().splitlines()
             found["bad"].append([number, repr(error)[:200], where[-6:]])
+        try:
+            rgb = decode_rgb(source.read_bytes(), short_side=64)
+            assert rgb.ndim == 3 and rgb.dtype == np.uint8, (rgb.shape, rgb.dtype)
+        except ValueError as error:
+            if "\n" in str(error):
+                found["bad"].append([number, str(error)])
+        except BaseException as error:
+            found["bad"].append([number, "training", repr(error)[:200]])
         left = 10 - signal.setitimer(signal.ITIMER_REAL, 0)[0]
         found["slowest"] = max(found["slowest"], left)
         for rest in folder.iterdir():

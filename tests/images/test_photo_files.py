@@ -10,12 +10,12 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
-from kcolor.color import host as merge
+from kcolor.color import host
 from kcolor.errors import DataError
-from kcolor.images import decode as photo
-from kcolor.images import encode, exif, formats, icc, opening, to_srgb
-from kcolor.inference import jobs as batch
+from kcolor.images import decode, encode, exif, formats, icc, opening, to_srgb
 from kcolor.inference.colorizer import Colorizer
+from kcolor.inference.jobs import Settings, colorize_file, run_job
+from kcolor.inference.plan import Job, plan
 
 HEIGHT, WIDTH = 69, 106
 
@@ -33,14 +33,12 @@ def _gray(seed=0, dtype="uint8"):
 
 
 def _colorize(colorizer, source, target, **settings):
-    batch.colorize_file(
-        colorizer, batch.Job(source, target), batch.Settings(**settings)
-    )
+    colorize_file(colorizer, Job(source, target), Settings(**settings))
     return target
 
 
 def _lightness(rgb):
-    return 50 * (merge.lightness(np.ascontiguousarray(rgb)) + 1)
+    return 50 * (host.lightness(np.ascontiguousarray(rgb)) + 1)
 
 
 def _assert_colorized(rgb, gray, error=0.5):
@@ -80,7 +78,7 @@ def test_each_format_comes_out_as_itself(
     target = _colorize(colorizer, source, tmp_path / f"b.{suffix}")
     with Image.open(target) as result, Image.open(source) as before:
         assert result.format == before.format
-        _assert_colorized(result.convert("RGB"), photo.load(source), error)
+        _assert_colorized(result.convert("RGB"), decode.load(source), error)
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "LA", "RGBA", "CMYK", "YCbCr"])
@@ -214,7 +212,7 @@ def _gamma_profile(space="RGB"):
 def test_a_profile_is_converted_to_srgb_and_the_result_tagged(
     tmp_path, colorizer, suffix
 ):
-    linear = np.rint(255 * merge.linearize(_gray() / 255)).astype("uint8")
+    linear = np.rint(255 * host.linearize(_gray() / 255)).astype("uint8")
     image = Image.fromarray(linear).convert("RGB")
     options = {"quality": 98} if suffix != "webp" else {"lossless": True}
     source = _save(
@@ -230,8 +228,8 @@ def test_a_profile_is_converted_to_srgb_and_the_result_tagged(
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_the_profile_of_a_16_bit_file_is_converted_too(tmp_path, colorizer, suffix):
     gray = _gray(dtype="uint16")
-    linear = np.rint(65535 * merge.linearize(gray / 65535)).astype("uint16")
-    page = photo.Page(
+    linear = np.rint(65535 * host.linearize(gray / 65535)).astype("uint16")
+    page = decode.Page(
         np.dstack([linear] * 3), metadata={"icc_profile": _gamma_profile()}
     )
     source = tmp_path / f"a.{suffix}"
@@ -261,7 +259,7 @@ def test_the_profile_of_a_16_bit_file_is_converted_too(tmp_path, colorizer, suff
                 *(round(65536 * v) for v in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92)),
                 round(65536 * 0.04045),
             ),
-            merge.linearize,
+            host.linearize,
         ),
         (
             b"para\0\0\0\0\0\x02\0\0"
@@ -489,10 +487,10 @@ def _head(width, height, kind):
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP"])
 def test_a_pixel_bomb_is_refused_unread(tmp_path, kind):
     with pytest.raises(DataError, match="over the limit"):
-        photo.Photo(_head(60_000, 60_000, kind), "bomb")
+        decode.Photo(_head(60_000, 60_000, kind), "bomb")
     if kind in ("PNG", "BMP"):
         with pytest.raises(DataError, match="an edge may have"):
-            photo.Photo(_head(70_000, 9, kind), "bomb")
+            decode.Photo(_head(70_000, 9, kind), "bomb")
 
 
 def test_many_frames_are_limited_together(tmp_path):
@@ -500,7 +498,7 @@ def test_many_frames_are_limited_together(tmp_path):
     source = _save(
         tmp_path / "a.gif", frames[0], save_all=True, append_images=frames[1:]
     )
-    with photo.Photo(source, max_megapixels=0.03) as opened:
+    with decode.Photo(source, max_megapixels=0.03) as opened:
         with pytest.raises(DataError, match="5 pages have over 0.03 megapixels"):
             list(opened.read())
 
@@ -514,7 +512,7 @@ def test_a_webp_is_measured_before_it_is_opened(first):
     }[first]
     data = b"RIFF" + bytes(4) + b"WEBP" + first + bytes(4) + body
     with pytest.raises(DataError, match="16384 x 16384|16383 x 16383"):
-        photo.Photo(data, "bomb")
+        decode.Photo(data, "bomb")
 
 
 def test_a_webp_of_each_kind_is_measured_right():
@@ -552,7 +550,7 @@ def test_the_strangest_sizes_work(tmp_path, colorizer, width, height):
 def test_float_pixels_are_refused_by_name(tmp_path):
     source = _save(tmp_path / "a.tif", Image.fromarray(_gray() / np.float32(255)))
     with pytest.raises(DataError, match="not supported"):
-        photo.load(source)
+        decode.load(source)
 
 
 def test_heic_is_read_where_its_package_is_installed():
@@ -560,9 +558,9 @@ def test_heic_is_read_where_its_package_is_installed():
     gray = Image.fromarray(_gray()).convert("RGB")
     file = io.BytesIO()
     heif.from_pillow(gray).save(file, quality=95)
-    rgb = photo.decode_rgb(file.getvalue())
+    rgb = decode.decode_rgb(file.getvalue())
     assert np.abs(rgb.astype(int) - np.asarray(gray)).mean() < 2
-    with photo.Photo(file.getvalue(), "a.heic") as opened:
+    with decode.Photo(file.getvalue(), "a.heic") as opened:
         assert next(opened.read()).pixels.shape == (HEIGHT, WIDTH, 3)
 
 
@@ -579,20 +577,20 @@ def test_faults_of_our_own_are_not_called_damage(tmp_path, monkeypatch, place, e
 
     monkeypatch.setattr(f"kcolor.images.{place}", faulty)
     with pytest.raises(error, match="a fault of ours"):
-        photo.load(source)
+        decode.load(source)
 
 
 def test_a_heic_that_cannot_be_read_stops_no_album(tmp_path, colorizer, monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
     _save(tmp_path / "b.jpg", Image.fromarray(_gray()))
-    jobs = batch.plan([str(tmp_path)], str(tmp_path / "out"))
-    errors = [error for _, error in batch.run(jobs, colorizer, batch.Settings())]
-    assert str(errors[0]) == (
+    album = plan([tmp_path], tmp_path / "out")
+    failed, written = (run_job(colorizer, job, Settings()) for job in album)
+    assert failed.error == (
         f"{tmp_path / 'a.heic'}: HEIC needs pillow-heif, which is not installed. "
         "Install it with: pip install pillow-heif"
     )
-    assert errors[1] is None and (tmp_path / "out" / "b.jpg").exists()
+    assert written.error is None and (tmp_path / "out" / "b.jpg").exists()
 
 
 def test_a_profile_that_cannot_be_kept_in_mind_is_refused(tmp_path):
@@ -600,4 +598,4 @@ def test_a_profile_that_cannot_be_kept_in_mind_is_refused(tmp_path):
         tmp_path / "a.tif", Image.fromarray(_gray()), icc_profile=bytes(17 << 20)
     )
     with pytest.raises(DataError, match="profile has over 16 MB"):
-        photo.load(source)
+        decode.load(source)
