@@ -147,51 +147,69 @@ def _samples(file, page):
 
 
 def _by_segments(file, page):
-    # libtiff, in Pillow, undoes the compression of each strip or tile, and tifffile
+    # libtiff, in Pillow, undoes the compression of the strips or tiles, and tifffile
     # does the rest: byte order, predictor, planes and tiles.
-    compression, fill_order = int(page.compression), int(page.fillorder)
+    planes = page.samplesperpixel if page.planarconfig == 2 else 1
+    channels = page.samplesperpixel // planes
+    if page.is_tiled:
+        rows, width = page.tilelength, page.tilewidth
+        # Tiles are all of one size: they lie under each other like strips.
+        groups = 1
+        height = rows * len(page.dataoffsets)
+    else:
+        rows, width = min(page.rowsperstrip, page.imagelength), page.imagewidth
+        groups = planes
+        height = page.imagelength
+    row_bytes = width * channels * page.dtype.itemsize
+    count = -(-height // rows)
+    offsets, sizes = page.dataoffsets, page.databytecounts
+    if not len(offsets) == len(sizes) == count * groups:
+        raise DataError("damaged: parts of it are missing")
+    how = int(page.compression), int(page.fillorder)
     page.compression, page.fillorder = 1, 1
     pixels = np.zeros(page.shaped, page.dtype)
-    channels = page.samplesperpixel if page.planarconfig == 1 else 1
-    width = page.tilewidth if page.is_tiled else page.imagewidth
-    row_bytes = width * channels * page.dtype.itemsize
-    places = zip(page.dataoffsets, page.databytecounts, strict=False)
-    for index, (start, size) in enumerate(places):
+    for first in range(0, count * groups, count):
+        strips = []
         with decoding():
-            _, (plane, depth, y, x, _), shape = page.decode(None, index)
-            file.seek(start)
-            packed = file.read(size)
-        rows = page.tilelength if page.is_tiled else shape[1]
-        data = _decompressed(packed, compression, fill_order, rows, row_bytes)
-        with decoding():
-            segment, _, _ = page.decode(data, index)
-        window = pixels[plane, depth, y : y + segment.shape[1], x:]
-        window = window[:, : segment.shape[2]]
-        window[:] = segment[0, : window.shape[0], : window.shape[1]]
+            for index in range(first, first + count):
+                file.seek(offsets[index])
+                strips.append(file.read(sizes[index]))
+        data = _decompressed(strips, how, height, rows, row_bytes)
+        for number in range(count):
+            part = data[number * rows : (number + 1) * rows].tobytes()
+            with decoding():
+                segment, (plane, depth, y, x, _), _ = page.decode(part, first + number)
+            window = pixels[plane, depth, y : y + segment.shape[1], x:]
+            window = window[:, : segment.shape[2]]
+            window[:] = segment[0, : window.shape[0], : window.shape[1]]
     return pixels
 
 
-def _decompressed(packed, compression, fill_order, rows, row_bytes):
-    # As a gray 8-bit TIFF of one strip, whose pixels are the bytes.
+def _decompressed(strips, how, height, rows, row_bytes):
+    # As a gray 8-bit TIFF of these strips, whose pixels are the bytes.
     from PIL.TiffImagePlugin import TiffImageFile
 
+    compression, fill_order = how
+    count, sizes = len(strips), [len(strip) for strip in strips]
+    tables = 8 + 2 + 12 * 10 + 4
+    starts = np.cumsum([tables + 8 * count, *sizes[:-1]]).tolist()
     tags = {
-        256: row_bytes,
-        257: rows,
-        258: 8,
-        259: compression,
-        262: _BLACK_IS_ZERO,
-        266: fill_order,
-        273: 8 + 2 + 12 * 10 + 4,
-        277: 1,
-        278: rows,
-        279: len(packed),
+        256: (1, row_bytes),
+        257: (1, height),
+        258: (1, 8),
+        259: (1, compression),
+        262: (1, _BLACK_IS_ZERO),
+        266: (1, fill_order),
+        273: (count, tables if count > 1 else starts[0]),
+        277: (1, 1),
+        278: (1, rows),
+        279: (count, tables + 4 * count if count > 1 else sizes[0]),
     }
-    entries = [struct.pack("<HHII", tag, 4, 1, v) for tag, v in sorted(tags.items())]
-    head = struct.pack("<2sHIH", b"II", 42, 8, len(tags))
-    strip = io.BytesIO(head + b"".join(entries) + bytes(4) + packed)
+    entries = [struct.pack("<HHII", tag, 4, *value) for tag, value in tags.items()]
+    head = struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + b"".join(entries) + bytes(4)
+    head += struct.pack(f"<{2 * count}I", *starts, *sizes)
     with decoding():
-        return np.asarray(TiffImageFile(strip)).tobytes()
+        return np.asarray(TiffImageFile(io.BytesIO(head + b"".join(strips))))
 
 
 def _unmultiply(pixels, alpha):
