@@ -68,7 +68,8 @@ class ColorizationLoss(keras.losses.Loss):
             )
         if perceptual and lpips is None:
             raise ValueError("a perceptual term needs LPIPS weights. Received: None")
-        self.pixel, self.perceptual, self.lpips = pixel, perceptual, lpips
+        self.pixel, self.perceptual = pixel, perceptual
+        self.lpips: Any = lpips
         self.colorfulness = colorfulness
         self.perceptual_share = perceptual_share
         self.teacher, self.teacher_weight = teacher, teacher_weight

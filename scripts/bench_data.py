@@ -411,28 +411,20 @@ def _memory(config):
 
 
 def _wait(config):
-    import inspect
-
     import keras
 
     from kcolor.data.batches import training_batches
     from kcolor.data.source import open_sources
-    from kcolor.losses import ColorizationLoss
-    from kcolor.training import fit as training
+    from kcolor.training.devices import dtype_policy, policy_name
+    from kcolor.training.options import FitOptions
+    from kcolor.training.stages import plan_stages
+    from kcolor.training.trainer import build_trainer
 
-    defaults = inspect.signature(training.fit).parameters.items()
-    chosen = training._with_defaults(
-        {
-            **{name: parameter.default for name, parameter in defaults},
-            "system": "mobile",
-            "backbone_weights": "none",
-        }
-    )
+    options = FitOptions("mobile", "benchmark", backbone_weights="none")
     keras.utils.set_random_seed(0)
-    with training._dtype_policy(training._policy("auto")):
-        network = training._build(chosen)
-        loss = ColorizationLoss(chosen["loss"])
-        training._compile(network, network, loss, chosen, 0, 1000, chosen["epochs"])
+    with dtype_policy(policy_name(options.precision)):
+        trainer = build_trainer(options)
+        trainer.compile(plan_stages(options)[0], steps_per_epoch=1000)
     source = open_sources(config["data"])
     batches = iter(training_batches(source, config["size"], config["batch_size"]))
     waits, steps = [], []
@@ -440,7 +432,7 @@ def _wait(config):
         started = time.perf_counter()
         batch = next(batches)
         waits.append(time.perf_counter() - started)
-        network.train_on_batch(*batch)  # returns the loss, so the step is over
+        trainer.model.train_on_batch(*batch)  # returns the loss, so the step is over
         steps.append(time.perf_counter() - started)
     waits, steps = waits[WARM_UP:], steps[WARM_UP:]
     return {

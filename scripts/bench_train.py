@@ -255,35 +255,28 @@ def _batch(config):
 
 
 def _train_keras(config):
-    import inspect
-
     import keras
     import tensorflow as tf
 
-    from kcolor import models
-    from kcolor.losses import ColorizationLoss
-    from kcolor.training import fit as training
+    from kcolor.training.devices import dtype_policy
+    from kcolor.training.epoch_end import StopAtNaN
+    from kcolor.training.options import FitOptions
+    from kcolor.training.stages import plan_stages
+    from kcolor.training.trainer import build_trainer
 
     tf.config.threading.set_intra_op_parallelism_threads(config["threads"])
     tf.config.threading.set_inter_op_parallelism_threads(config["threads"])
-    defaults = inspect.signature(training.fit).parameters.items()
-    chosen = training._with_defaults(
-        {
-            **{name: parameter.default for name, parameter in defaults},
-            "system": config["system"],
-            "backbone": config["backbone"],
-            "backbone_weights": "none",
-        }
+    options = FitOptions(
+        config["system"],
+        "benchmark",
+        backbone=config["backbone"],
+        backbone_weights="none",
     )
     keras.utils.set_random_seed(0)
-    with training._dtype_policy(config["precision"]):
-        network = trainer = training._build(chosen)
-        if config["system"] == "pix2pix":
-            judge = models.build_discriminator(chosen["discriminator"])
-            trainer = models.Pix2Pix(network, judge)
-        loss = ColorizationLoss(chosen["loss"])
-        training._compile(trainer, network, loss, chosen, 0, 1000, chosen["epochs"])
-    turns = _Turns(parameters=trainer.count_params())
+    with dtype_policy(config["precision"]):
+        trainer = build_trainer(options)
+        trainer.compile(plan_stages(options)[0], steps_per_epoch=1000)
+    turns = _Turns(parameters=trainer.model.count_params())
 
     class TakeTurns(keras.callbacks.Callback):
         def on_train_batch_begin(self, batch, logs=None):
@@ -294,10 +287,10 @@ def _train_keras(config):
             if batch >= WARM_UP:
                 turns.end()
 
-    trainer.fit(
+    trainer.model.fit(
         tf.data.Dataset.from_tensors(_batch(config)).repeat(),
         steps_per_epoch=WARM_UP + config["steps"],
-        callbacks=[training._StopAtNaN("benchmark"), TakeTurns()],
+        callbacks=[StopAtNaN("benchmark"), TakeTurns()],
         shuffle=False,
         verbose=0,
     )

@@ -10,13 +10,12 @@ package's own on random pictures.
 """
 
 import argparse
-import json
 import re
-import struct
 import sys
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import save_file
 
 from kcolor.files import replacing
 from kcolor.metrics.lpips import BACKBONES, build_lpips, usual_weights
@@ -41,24 +40,6 @@ def convert(state):
         elif linear:
             tensors[f"lin{linear[1]}.weight"] = value
     return tensors
-
-
-def write_safetensors(path, tensors, dtype):
-    """Writes tensors as safetensors: header length, JSON header, raw data."""
-    codes = {"float16": "F16", "float32": "F32"}
-    header, data, offset = {}, [], 0
-    for name in sorted(tensors):
-        array = np.ascontiguousarray(tensors[name], np.dtype(dtype).newbyteorder("<"))
-        header[name] = {
-            "dtype": codes[dtype],
-            "shape": list(array.shape),
-            "data_offsets": [offset, offset + array.nbytes],
-        }
-        offset += array.nbytes
-        data.append(array.tobytes())
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(data))
 
 
 def main():
@@ -88,7 +69,11 @@ def main():
     output = arguments.output or usual_weights(arguments.backbone)
     output.parent.mkdir(parents=True, exist_ok=True)
     with replacing(output) as temporary:
-        write_safetensors(temporary, convert(state), arguments.dtype)
+        tensors = convert(state)
+        save_file(
+            {name: value.astype(arguments.dtype) for name, value in tensors.items()},
+            temporary,
+        )
         pictures = np.random.default_rng(0).random((2, 3, 96, 80, 3), "float32")
         ours = np.asarray(
             build_lpips(temporary, arguments.backbone)(list(pictures))

@@ -11,4 +11,6 @@ CHANNELS = {
     "resnet101v2": (64, 64, 128, 256, 2048),
     "resnet152v2": (64, 64, 128, 256, 2048),
     "mobilenet_v2": (16, 24, 32, 96, 320),
+    "efficientnet_lite0": (16, 24, 40, 112, 320),
+    "efficientnet_lite2": (16, 24, 48, 120, 352),
 }

@@ -118,8 +118,6 @@ def test_public_functions_say_their_types(part):
 @pytest.mark.parametrize("part", ["color", "models", "losses", "metrics"])
 def test_backend_neutral_parts_never_name_a_backend(part):
     for path in files(part):
-        if path.name == "pix2pix.py":
-            continue  # a custom train step is written per backend, inside its method
         found = {module.split(".")[0] for module in imported(path)}
         assert not found & {"tensorflow", "jax", "torch"}, path.name
 

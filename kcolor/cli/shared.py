@@ -1,9 +1,14 @@
 """What several commands share."""
 
 import logging
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
+
+from kcolor.training.options import FitOptions, choices, value_type
 
 
 class _Model(click.ParamType):
@@ -22,31 +27,42 @@ class _Model(click.ParamType):
 MODEL = _Model()
 
 
-def augmentation_options(command):
-    """Adds the options of augmentation, which `fit` and `data preview` share."""
-    options = (
-        click.option(
-            "--crop-min",
-            default=0.5,
-            show_default=True,
-            help="Least side of a crop, as a share of the picture's shorter side.",
-        ),
-        click.option(
-            "--crop-max",
-            default=1.0,
-            show_default=True,
-            help="Greatest side of a crop.",
-        ),
-        click.option(
-            "--degrade",
-            default=0.0,
-            show_default=True,
-            help="Share of inputs made to look like old photographs.",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+def fit_options(*names: str) -> Callable[[Callable], Callable]:
+    """Makes a decorator that adds options of `fit`, as `FitOptions` describes them.
+
+    Args:
+        *names: Names of the class' fields, in the order that help shows.
+    """
+    described = {option.name: option for option in fields(FitOptions)}
+
+    def add(command: Callable) -> Callable:
+        for name in reversed(names):
+            command = _click_option(described[name])(command)
+        return command
+
+    return add
+
+
+def _click_option(option):
+    settings: dict[str, Any] = {
+        "default": None if option.default is MISSING else option.default,
+        "help": option.metadata["help"],
+        "metavar": option.metadata["metavar"],
+    }
+    kind, allowed = value_type(option.name), choices(option.name)
+    if kind is bool:
+        settings["is_flag"] = True
+    elif option.default == ():
+        settings["multiple"] = True
+    elif option.metadata["metavar"] == "MODEL":
+        settings["type"] = MODEL
+    else:
+        settings["type"] = click.Choice(allowed) if allowed else kind
+        settings["show_default"] = option.default is not None
+    return click.option(f"--{option.name.replace('_', '-')}", **settings)
+
+
+augmentation_options = fit_options("crop_min", "crop_max", "degrade")
 
 
 def is_debugging() -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 
 from kcolor import __version__
 from kcolor.errors import DataError
-from kcolor.models.precision import under_policy
+from kcolor.models.surgery import under_policy
 from kcolor.runtimes.keras import load_model
 from kcolor.runtimes.run_folder import read_config, read_history
 

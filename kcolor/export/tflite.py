@@ -31,6 +31,7 @@ from kcolor.export.model import (
     parameter_bytes,
 )
 from kcolor.files import replacing
+from kcolor.models.surgery import last_layers, leaf_layers
 from kcolor.parallel import evenly_spaced
 from kcolor.runtimes.litert import LiteRTPredictor
 
@@ -188,7 +189,7 @@ def _rescales(model):
     32 of a `unet` on MobileNetV2, 24 on ResNet50V2.
     """
     return any(
-        isinstance(layer, keras.layers.Rescaling) for layer in model._flatten_layers()
+        isinstance(layer, keras.layers.Rescaling) for layer in leaf_layers(model)
     )
 
 
@@ -316,14 +317,8 @@ def _last_layers(model):
     range are too coarse. These layers stay in float; it costs no time and halves the
     error of an int8 file.
     """
-    layer = model.outputs[0]._keras_history.operation
-    names = [layer.name]
-    while not isinstance(layer, keras.layers.Conv2D) and not isinstance(
-        layer.input, list
-    ):
-        layer = layer.input._keras_history.operation
-        names.append(layer.name)
-    return names
+    layers = last_layers(model, lambda layer: isinstance(layer, keras.layers.Conv2D))
+    return [layer.name for layer in layers]
 
 
 def _quantize(content, quantize, samples, float_layers):

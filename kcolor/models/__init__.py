@@ -7,13 +7,12 @@ answers `ab`, float32 `(batch, height, width, 2)` in [-1, 1], both in the units 
 
 from kcolor.models.backbones import BACKBONES, build_backbone
 from kcolor.models.mobile import build_mobile
-from kcolor.models.pix2pix import Pix2Pix, build_discriminator, build_pix2pix_generator
+from kcolor.models.pix2pix import build_discriminator, build_pix2pix_generator
 from kcolor.models.resnet import build_resnet
 from kcolor.models.unet import build_unet
 
 __all__ = [
     "BACKBONES",
-    "Pix2Pix",
     "build_backbone",
     "build_discriminator",
     "build_mobile",

@@ -6,17 +6,14 @@ never preprocess.
 """
 
 import logging
+from pathlib import Path
 
 import keras
 
 from kcolor.errors import DataError
 from kcolor.models.efficientnet_lite import efficientnet_lite
-from kcolor.models.weights import (
-    assign_weights,
-    fold_batch_norm,
-    read_safetensors,
-    to_keras_names,
-)
+from kcolor.models.surgery import fold_batch_norm, leaf_layers
+from kcolor.models.weights import assign_weights, read_safetensors, to_keras_names
 
 # ImageNet's channel means and deviations as each family was trained with: torchvision
 # on [0, 1], Keras' "caffe" mode on BGR in 0..255 without scaling, its "tf" mode on
@@ -61,7 +58,7 @@ _TORCHVISION_URL = (
 logger = logging.getLogger(__name__)
 
 
-def build_backbone(name, weights=None):
+def build_backbone(name: str, weights: Path | str | None = None) -> keras.Model:
     """Builds an encoder that ends in five feature maps.
 
     Args:
@@ -106,6 +103,25 @@ def build_backbone(name, weights=None):
             "%s: not in the file, starting fresh: %s", source, ", ".join(missing)
         )
     return encoder
+
+
+def is_backbone(encoder: keras.Model, name: str) -> bool:
+    """Tells whether an encoder is the one of a name, with BatchNorm or without.
+
+    Args:
+        encoder: `keras.Model` with the layer names of `build_backbone`.
+        name: One of `BACKBONES`.
+    """
+    return convolution_names(encoder) == convolution_names(build_backbone(name))
+
+
+def convolution_names(model: keras.Model) -> set[str]:
+    """Returns the names of the layers with weights that are no BatchNorm."""
+    return {
+        layer.name
+        for layer in leaf_layers(model)
+        if layer.weights and not isinstance(layer, keras.layers.BatchNormalization)
+    }
 
 
 def _build(name):

@@ -3,7 +3,14 @@
 import keras
 
 
-def conv_block(x, filters, name, number="", kernel_size=3, activation="relu"):
+def conv_block(
+    x: keras.KerasTensor,
+    filters: int,
+    name: str,
+    number: int | str = "",
+    kernel_size: int = 3,
+    activation: str = "relu",
+) -> keras.KerasTensor:
     """Applies convolution, BatchNorm and a rectifier.
 
     Args:
@@ -30,7 +37,9 @@ def conv_block(x, filters, name, number="", kernel_size=3, activation="relu"):
     return keras.layers.ReLU(bound, name=f"{name}_relu{number}")(x)
 
 
-def upsample(x, name, factor=2, dtype=None):
+def upsample(
+    x: keras.KerasTensor, name: str, factor: int = 2, dtype: str | None = None
+) -> keras.KerasTensor:
     """Enlarges bilinearly, which leaves no checkerboard as strided kernels do.
 
     Args:
@@ -47,7 +56,7 @@ def upsample(x, name, factor=2, dtype=None):
     )(x)
 
 
-def ab_head(x, name="ab"):
+def ab_head(x: keras.KerasTensor, name: str = "ab") -> keras.KerasTensor:
     """Ends a network in ab: float32 whatever the policy, and 0 (gray) at first.
 
     Args:

@@ -25,7 +25,7 @@ _STAGES = (
 _SCALES = {"efficientnet_lite0": (1.0, 1.0), "efficientnet_lite2": (1.1, 1.2)}
 
 
-def efficientnet_lite(x, name):
+def efficientnet_lite(x: keras.KerasTensor, name: str) -> list[keras.KerasTensor]:
     """Applies an EfficientNet-Lite without its classifier.
 
     Layers bear Keras' EfficientNet names (`block2a_expand_conv`).
@@ -37,25 +37,39 @@ def efficientnet_lite(x, name):
     Returns:
         List of Keras tensors: the last feature maps of stride 2, 4, 8, 16 and 32.
     """
-    width, depth = _SCALES[name]
     levels = []
     x = _convolution(x, 32, 3, 2, "stem_conv")
+    for block, kernel_size, strides, expansion, filters in _blocks(name):
+        if strides == 2:
+            levels.append(x)
+        x = _inverted_bottleneck(x, filters, kernel_size, strides, expansion, block)
+    return [*levels, x]
+
+
+def block_names(name: str) -> list[str]:
+    """Returns the names of an EfficientNet-Lite's blocks, such as `block2a`, in order.
+
+    Args:
+        name: `"efficientnet_lite0"` or `"efficientnet_lite2"`.
+    """
+    return [block for block, *_ in _blocks(name)]
+
+
+def _blocks(name):
+    """Yields name, kernel size, strides, expansion and channels of each block."""
+    width, depth = _SCALES[name]
     for stage, (kernel_size, strides, expansion, filters, count) in enumerate(_STAGES):
         if stage not in (0, len(_STAGES) - 1):
             count = math.ceil(depth * count)
         filters = _to_multiple_of_8(filters * width)
         for block in range(count):
-            if block == 0 and strides == 2:
-                levels.append(x)
-            x = _inverted_bottleneck(
-                x,
-                filters,
+            yield (
+                f"block{stage + 1}{'abcdefgh'[block]}",
                 kernel_size,
                 strides if block == 0 else 1,
                 expansion,
-                f"block{stage + 1}{'abcdefgh'[block]}",
+                filters,
             )
-    return [*levels, x]
 
 
 def _inverted_bottleneck(x, filters, kernel_size, strides, expansion, name):

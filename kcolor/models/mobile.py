@@ -1,12 +1,16 @@
 """The small network that ships: a MobileNetV2 encoder and a light UNet decoder."""
 
+from pathlib import Path
+
 import keras
 
 from kcolor.models.backbones import build_backbone
 from kcolor.models.blocks import ab_head, conv_block, upsample
 
 
-def build_mobile(backbone="mobilenet_v2", backbone_weights=None):
+def build_mobile(
+    backbone: str = "mobilenet_v2", backbone_weights: Path | str | None = None
+) -> keras.Model:
     """Builds the `mobile` system: 2.6 M parameters, 0.9 GMACs at 256x256.
 
     Skips leave the encoder at the thin ends of its bottlenecks, where they are cheap.

@@ -1,12 +1,16 @@
 """The published ResNet autoencoder: an encoder, and a decoder without skips."""
 
+from pathlib import Path
+
 import keras
 
 from kcolor.models.backbones import build_backbone
 from kcolor.models.blocks import ab_head, conv_block, upsample
 
 
-def build_resnet(backbone="resnet34", backbone_weights=None):
+def build_resnet(
+    backbone: str = "resnet34", backbone_weights: Path | str | None = None
+) -> keras.Model:
     """Builds the `resnet` system.
 
     All that the decoder knows of the picture passes through the encoder's last map, at

@@ -1,12 +1,16 @@
 """The published ResNet-UNet: an encoder, and a symmetric decoder with skips."""
 
+from pathlib import Path
+
 import keras
 
 from kcolor.models.backbones import build_backbone
 from kcolor.models.blocks import ab_head, conv_block, upsample
 
 
-def build_unet(backbone="resnet34", backbone_weights=None):
+def build_unet(
+    backbone: str = "resnet34", backbone_weights: Path | str | None = None
+) -> keras.Model:
     """Builds the `unet` system.
 
     Args:

@@ -3,20 +3,21 @@
 Two naming schemes are understood: Keras' (`Conv1/kernel`) and torchvision's
 (`layer1.0.conv1.weight`). What a reader would get wrong: in a file whose BatchNorm is
 folded, convolutions carry a bias and no statistics exist. Loading such a file into a
-network that keeps BatchNorm would normalize twice, so `fold_batch_norm` removes those
-layers first.
+network that keeps BatchNorm would normalize twice, so `surgery.fold_batch_norm` removes
+those layers first.
 """
 
-import json
-import struct
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
 from kcolor.errors import DataError
+from kcolor.models.surgery import leaf_layers
 
-_DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I64": "<i8", "BF16": "<u2"}
 _TORCH_BATCH_NORM = {
     "weight": "gamma",
     "bias": "beta",
@@ -25,42 +26,30 @@ _TORCH_BATCH_NORM = {
 }
 
 
-def read_safetensors(path):
+def read_safetensors(path: Path | str) -> dict[str, np.ndarray]:
     """Reads a `.safetensors` file.
 
     Args:
-        path: The file.
+        path: The file; half precision, float16 or bfloat16, is widened.
 
     Returns:
         Dict of tensor name to float32 NumPy array.
 
     Raises:
         DataError: If the file cannot be read as safetensors.
-
-    Source: the safetensors format (8-byte header length, JSON header, raw data).
     """
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such file")
     try:
-        content = memoryview(Path(path).read_bytes())
-        (length,) = struct.unpack("<Q", content[:8])
-        header = json.loads(bytes(content[8 : 8 + length]))
-        data = content[8 + length :]
-        tensors = {}
-        for name, entry in header.items():
-            if name == "__metadata__":
-                continue
-            start, stop = entry["data_offsets"]
-            array = np.frombuffer(data[start:stop], _DTYPES[entry["dtype"]])
-            if entry["dtype"] == "BF16":  # the upper half of a float32
-                array = (array.astype("<u4") << 16).view("<f4")
-            tensors[name] = array.reshape(entry["shape"]).astype("float32")
+        tensors = load_file(path)
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from error
-    except (KeyError, TypeError, ValueError, struct.error) as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+    except SafetensorError as error:
         raise DataError(f"{path}: not a readable safetensors file") from error
-    return tensors
+    return {name: array.astype("float32") for name, array in tensors.items()}
 
 
-def to_keras_names(tensors):
+def to_keras_names(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Renames torchvision parameters to Keras' names and layouts.
 
     Args:
@@ -89,44 +78,9 @@ def to_keras_names(tensors):
     return renamed
 
 
-def fold_batch_norm(model, tensors):
-    """Rebuilds a model without the BatchNorm layers that a file has folded away.
-
-    Args:
-        model: Functional `keras.Model`; models inside it are folded with it.
-        tensors: Dict as `to_keras_names` returns.
-
-    Returns:
-        `model` itself if nothing is folded; else a fresh model with the same layer
-        names, in which each folded convolution has a bias and its BatchNorm is gone.
-    """
-    folded = {}
-    for layer in model.layers:
-        if not isinstance(layer, keras.layers.BatchNormalization):
-            continue
-        source = layer.input._keras_history.operation
-        if f"{source.name}/bias" in tensors and f"{layer.name}/gamma" not in tensors:
-            folded[layer.name] = source.name
-    if not folded:
-        return model
-    convolutions = set(folded.values())
-
-    def rebuild(layer):
-        if isinstance(layer, keras.Model):
-            return fold_batch_norm(layer, tensors)
-        config = layer.get_config()
-        if layer.name in convolutions:
-            config["use_bias"] = True
-        return layer.__class__.from_config(config)
-
-    def call(layer, *args, **kwargs):
-        return args[0] if layer.name in folded else layer(*args, **kwargs)
-
-    clone = keras.models.clone_model(model, clone_function=rebuild, call_function=call)
-    return keras.Model(clone.input, clone.outputs, name=model.name)
-
-
-def assign_weights(model, tensors, path):
+def assign_weights(
+    model: keras.Model, tensors: Mapping[str, np.ndarray], path: Path | str
+) -> list[str]:
     """Copies parameters into a model by name.
 
     Args:
@@ -142,10 +96,9 @@ def assign_weights(model, tensors, path):
     Raises:
         DataError: If a shape differs, or nothing in the file fits the model.
     """
-    missing, filled = [], 0
-    layers = [
-        layer for layer in model._flatten_layers() if not isinstance(layer, keras.Model)
-    ]
+    missing: list[str] = []
+    filled = 0
+    layers = list(leaf_layers(model))
     for layer in layers:
         for variable in layer.weights:
             name = f"{layer.name}/{variable.name}"

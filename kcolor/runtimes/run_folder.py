@@ -1,14 +1,14 @@
-"""Reading run folders: `config.json` and `history.csv`."""
+"""Reading run folders, `config.json` and `history.csv`; `kcolor.training` writes."""
 
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 from kcolor.errors import DataError
-from kcolor.files import replacing
 
 
-def read_config(run):
+def read_config(run: Path | str) -> dict[str, Any]:
     """Reads the `config.json` of a run folder.
 
     Args:
@@ -29,19 +29,17 @@ def read_config(run):
         raise DataError(f"{path}: damaged ({error})") from error
 
 
-def read_history(run):
-    """Reads `history.csv` as a list of dicts of float; empty where there is none."""
+def read_history(run: Path | str) -> list[dict[str, float]]:
+    """Reads `history.csv`.
+
+    Args:
+        run: Path of the run folder.
+
+    Returns:
+        A dict per epoch; empty where no epoch is done.
+    """
     path = Path(run, "history.csv")
     if not path.exists():
         return []
     with open(path, newline="") as file:
         return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-
-
-def write_history(run, rows):
-    """Writes `history.csv` from a list of dicts with equal keys."""
-    with replacing(Path(run, "history.csv")) as temporary:
-        with open(temporary, "w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0].keys())
-            writer.writeheader()
-            writer.writerows(rows)

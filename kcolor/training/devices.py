@@ -1,14 +1,99 @@
-"""BatchNorm in one kernel while TensorFlow trains on a CPU.
+"""Where and how training computes: precision, several GPUs, BatchNorm on a CPU."""
 
-Keras computes moments, normalization and gradients in a dozen float32 operations, each
-of which walks the whole feature map. TensorFlow's fused kernel walks it twice.
-"""
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import keras
 
+from kcolor.models.surgery import leaf_layers
 
-def fuse_batch_norm(model):
+
+def policy_name(precision: str) -> str:
+    """Chooses the dtype policy.
+
+    Args:
+        precision: `"auto"` or a Keras dtype policy.
+
+    Returns:
+        Name of a Keras dtype policy: for `"auto"` float32 on a CPU, else what the GPU
+        has units for.
+    """
+    if precision != "auto":
+        return precision
+    capability = gpu_capability()
+    if capability >= (8, 0):  # Ampere is the first with bfloat16 units
+        return "mixed_bfloat16"
+    return "mixed_float16" if capability >= (7, 0) else "float32"
+
+
+@contextmanager
+def dtype_policy(policy: str) -> Iterator[None]:
+    """Makes a dtype policy the global one for a while."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def all_devices() -> AbstractContextManager:
+    """Spreads batches over the GPUs of this machine where there are several.
+
+    Returns:
+        Context in which networks are to be built and trained; nothing stays set after
+        it.
+    """
+    if not gpu_capability():
+        return nullcontext()
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        if len(tf.config.list_physical_devices("GPU")) > 1:
+            return tf.distribute.MirroredStrategy().scope()
+    elif backend == "jax" and len(keras.distribution.list_devices("gpu")) > 1:
+        return keras.distribution.DataParallel().scope()
+    return nullcontext()
+
+
+def gpu_capability() -> tuple[int, ...]:
+    """Returns the first GPU's compute capability, or () where there is none."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        gpus = tf.config.list_physical_devices("GPU")
+        if not gpus:
+            return ()
+        details = tf.config.experimental.get_device_details(gpus[0])
+        return tuple(details.get("compute_capability", (0, 0)))
+    if backend == "jax":
+        import jax
+
+        if jax.default_backend() != "gpu":
+            return ()
+        numbers = jax.devices()[0].compute_capability.split(".")
+        return tuple(int(number) for number in numbers)
+    import torch
+
+    return torch.cuda.get_device_capability() if torch.cuda.is_available() else ()
+
+
+def on_tensorflow_cpu() -> bool:
+    """Tells whether TensorFlow computes, without a GPU."""
+    return keras.backend.backend() == "tensorflow" and not gpu_capability()
+
+
+def fuse_batch_norm(model: keras.Model) -> None:
     """Lets a model's BatchNormalization layers train by TensorFlow's fused kernel.
+
+    What it works around: on TensorFlow, Keras 3 trains BatchNorm by `tf.nn.moments` and
+    `tf.nn.batch_normalization`, a dozen float32 operations that each walk the whole
+    feature map, where Keras 2 called one kernel that walks it twice; without XLA, which
+    is no help on a CPU, nothing fuses them again (keras-team/keras-core issue 225). It
+    can go once `keras.layers.BatchNormalization` calls `FusedBatchNormV3` in training;
+    `scripts/bench train` tells what that is worth.
 
     Results are the same up to rounding. It is set on the layers, not a class of its
     own, so that saved files stay plain Keras. Inference is left as it is.
@@ -17,13 +102,13 @@ def fuse_batch_norm(model):
         model: `keras.Model` on the TensorFlow backend; its layers, nested ones too, are
             changed in place. A second call changes nothing.
     """
-    for layer in model._flatten_layers():
+    for layer in leaf_layers(model):
         plain = type(layer) is keras.layers.BatchNormalization
         if plain and "call" not in vars(layer) and layer.axis in (-1, 3):
             layer.call = _fused_call(layer, layer.call)
 
 
-def _fused_call(layer, plain_call):
+def _fused_call(layer, plain_call) -> Callable:
     import tensorflow as tf
 
     def call(inputs, training=None, mask=None):

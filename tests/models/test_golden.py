@@ -1,22 +1,20 @@
 """Golden parameter counts and shapes, and what freezing holds and unfreezing frees."""
 
-import inspect
-
 import keras
 import numpy as np
 import pytest
 from encoders import CHANNELS
 
-from kcolor.losses import ColorizationLoss
 from kcolor.models import (
-    Pix2Pix,
     build_discriminator,
     build_mobile,
     build_pix2pix_generator,
     build_resnet,
     build_unet,
 )
-from kcolor.training import fit as training
+from kcolor.training.options import FitOptions
+from kcolor.training.stages import Stage
+from kcolor.training.trainer import build_trainer
 
 BUILDERS = {
     "resnet": build_resnet,
@@ -35,6 +33,7 @@ PARAMETERS = {
     ("resnet", "resnet101v2"): 47_771_842,
     ("resnet", "resnet152v2"): 63_476_930,
     ("resnet", "mobilenet_v2"): 3_007_234,
+    ("resnet", "efficientnet_lite0"): 4_162_274,
     ("unet", "resnet18"): 14_425_858,
     ("unet", "resnet34"): 24_541_442,
     ("unet", "resnet50"): 32_688_834,
@@ -44,6 +43,7 @@ PARAMETERS = {
     ("unet", "resnet101v2"): 49_405_250,
     ("unet", "resnet152v2"): 65_110_338,
     ("unet", "mobilenet_v2"): 4_110_722,
+    ("unet", "efficientnet_lite0"): 5_311_842,
     ("pix2pix", "resnet18"): 12_282_754,
     ("pix2pix", "resnet34"): 22_398_338,
     ("pix2pix", "resnet50"): 25_335_618,
@@ -53,7 +53,10 @@ PARAMETERS = {
     ("pix2pix", "resnet101v2"): 44_116_418,
     ("pix2pix", "resnet152v2"): 59_821_506,
     ("pix2pix", "mobilenet_v2"): 2_831_874,
+    ("pix2pix", "efficientnet_lite0"): 3_992_034,
     ("mobile", "mobilenet_v2"): 2_607_170,
+    ("mobile", "efficientnet_lite0"): 3_787_554,
+    ("mobile", "efficientnet_lite2"): 5_227_058,
     ("mobile", "resnet18"): 12_289_474,
 }
 DISCRIMINATORS = {"patch": 2_765_698, "classifier": 6_957_505}
@@ -69,6 +72,9 @@ CLASSIFIERS = {
     "resnet101v2": 44_675_560,
     "resnet152v2": 60_380_648,
     "mobilenet_v2": 3_538_984,
+    # Their publication counts 4,652,008 and 6,092,072, without the statistics.
+    "efficientnet_lite0": 4_694_024,
+    "efficientnet_lite2": 6_150_168,
 }
 
 
@@ -81,6 +87,7 @@ QUICK = (
     ("unet", "mobilenet_v2"),
     ("pix2pix", "resnet50"),
     ("mobile", "mobilenet_v2"),
+    ("mobile", "efficientnet_lite0"),
     ("mobile", "resnet18"),
 )
 
@@ -99,8 +106,9 @@ def head(inputs):
 
 
 def encoder_parameters(backbone):
-    if backbone == "mobilenet_v2":  # it ends before the 1x1 convolution to 1280
-        return CLASSIFIERS[backbone] - dense(1280, 1000) - conv(320, 1280, 1)
+    if "resnet" not in backbone:  # it ends before the 1x1 convolution to 1280
+        last = conv(CHANNELS[backbone][-1], 1280, 1)
+        return CLASSIFIERS[backbone] - dense(1280, 1000) - last
     if backbone not in ("resnet18", "resnet34"):
         return CLASSIFIERS[backbone] - dense(2048, 1000)
     blocks = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}[backbone]
@@ -170,31 +178,24 @@ def test_discriminator_has_its_golden_count_and_shape(kind):
     assert logits.shape == ((4, 6, 10, 1) if kind == "patch" else (4, 1))
 
 
-def prepare(system, **options):
-    """A trainer, its network, and a function that compiles the stage of an epoch."""
+def prepare(system):
+    """A trainer on ResNet18 whose first step counts."""
     keras.utils.set_random_seed(0)
-    parameters = inspect.signature(training.fit).parameters.items()
-    chosen = training._with_defaults(
-        {
-            **{name: parameter.default for name, parameter in parameters},
-            "system": system,
-            "backbone": "resnet18",
-            # Without warm-up the first step counts; without decay nothing moves but
-            # by its gradient.
-            "warmup_steps": 0,
-            "weight_decay": 0.0,
-            **options,
-        }
+    # Without warm-up the first step counts; without decay nothing moves but by its
+    # gradient.
+    return build_trainer(
+        FitOptions(
+            system,
+            "run",
+            backbone="resnet18",
+            backbone_weights="none",
+            warmup_steps=0,
+            weight_decay=0.0,
+        )
     )
-    network = trainer = BUILDERS[system]("resnet18")
-    if system == "pix2pix":
-        trainer = Pix2Pix(network, build_discriminator("patch"))
-    loss = ColorizationLoss(chosen["loss"])
 
-    def compile_stage(first):
-        training._compile(trainer, network, loss, chosen, first, 100, 2)
 
-    return trainer, network, compile_stage
+FROZEN, FREE = Stage(0, 2, frozen=True), Stage(0, 2)
 
 
 def batch(seed, size):
@@ -209,14 +210,15 @@ def values(variables):
 
 @pytest.mark.parametrize("system", ["resnet", "unet", "pix2pix"])
 def test_frozen_encoder_stays_bit_equal(system):
-    trainer, network, compile_stage = prepare(system, freeze_epochs=1)
+    trainer = prepare(system)
+    network = trainer.network
     encoder = network.get_layer("encoder")
-    compile_stage(0)
+    trainer.compile(FROZEN, 100)
     before, decoder = values(encoder.weights), values(network.trainable_variables)
     assert any("moving_variance" in path for path in before)
     assert not set(before) & set(decoder)
     for seed in range(3):
-        trainer.train_on_batch(*batch(seed, size=32))
+        trainer.model.train_on_batch(*batch(seed, size=32))
     for path, value in values(encoder.weights).items():
         np.testing.assert_array_equal(value, before[path], err_msg=path)
     for path, value in values(network.trainable_variables).items():
@@ -224,16 +226,17 @@ def test_frozen_encoder_stays_bit_equal(system):
 
 
 def test_unfreezing_moves_every_weight_in_one_step():
-    trainer, network, compile_stage = prepare("unet", freeze_epochs=1)
+    trainer = prepare("unet")
+    network = trainer.network
     # A head of zeros, as it starts, would pass no gradient on.
     kernel = network.get_layer("ab").kernel
     kernel.assign(np.random.default_rng(0).normal(0, 0.1, kernel.shape))
-    compile_stage(0)
+    trainer.compile(FROZEN, 100)
     frozen = {v.path for v in network.trainable_variables}
-    compile_stage(1)
+    trainer.compile(FREE, 100)
     before = values(network.weights)
     assert len(network.trainable_variables) > len(frozen)
-    trainer.train_on_batch(*batch(0, size=64))
+    trainer.model.train_on_batch(*batch(0, size=64))
     after = values(network.weights)
     for variable in network.weights:  # BatchNorm's statistics as well
         moved = np.any(after[variable.path] != before[variable.path])

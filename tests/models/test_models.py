@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from encoders import CHANNELS
+from safetensors.numpy import save_file
 
 from kcolor.errors import DataError
 from kcolor.models import (
@@ -14,13 +15,13 @@ from kcolor.models import (
     build_resnet,
     build_unet,
 )
-from kcolor.models.precision import under_policy
-from kcolor.models.weights import (
-    assign_weights,
+from kcolor.models.surgery import (
+    batch_norm_sources,
     fold_batch_norm,
-    read_safetensors,
-    to_keras_names,
+    leaf_layers,
+    under_policy,
 )
+from kcolor.models.weights import assign_weights, read_safetensors, to_keras_names
 
 SYSTEMS = {
     "mobile": build_mobile,
@@ -40,6 +41,8 @@ PARAMETERS = {
     "resnet101v2": 42_626_560,
     "resnet152v2": 58_331_648,
     "mobilenet_v2": 1_843_264,
+    "efficientnet_lite0": 2_998_304,
+    "efficientnet_lite2": 4_413_488,
 }
 
 
@@ -121,9 +124,7 @@ def test_network_is_rebuilt_under_another_policy():
     randomize(model)
     lightness = random_lightness(2, 32, 64)
     mixed = under_policy(model, "mixed_bfloat16")
-    policies = {
-        layer.name: layer.dtype_policy.name for layer in mixed._flatten_layers()
-    }
+    policies = {layer.name: layer.dtype_policy.name for layer in leaf_layers(mixed)}
     assert policies["block_1_expand"] == policies["decoder_p2_conv"] == "mixed_bfloat16"
     assert policies["head"] == policies["ab"] == "float32"
     # bfloat16 keeps 8 bits of a number, and there are 60 layers.
@@ -150,35 +151,19 @@ def test_unknown_backbone_is_named():
         build_backbone("vgg16")
 
 
-def write_safetensors(path, tensors):
-    import json
-    import struct
-
-    header, data = {}, b""
-    for name, array in tensors.items():
-        raw = np.ascontiguousarray(array, "<f4").tobytes()
-        header[name] = {
-            "dtype": "F32",
-            "shape": array.shape,
-            "data_offsets": [len(data), len(data) + len(raw)],
-        }
-        data += raw
-    head = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(head)) + head + data)
-
-
 def torchvision_tensors(encoder, folded=False):
     """The weights of a ResNet encoder of ours under torchvision's names and layout."""
     tensors = {}
+    sources = batch_norm_sources(encoder)
     for layer in encoder.layers:
         name = layer.name.replace("_", ".")
         if isinstance(layer, keras.layers.Conv2D):
             kernel = layer.kernel.numpy()
-            tensors[f"{name}.weight"] = kernel.transpose(3, 2, 0, 1)
+            tensors[f"{name}.weight"] = kernel.transpose(3, 2, 0, 1).copy()
         elif isinstance(layer, keras.layers.BatchNormalization):
             gamma, beta, mean, variance = (w.numpy() for w in layer.weights)
             if folded:
-                source = layer.input._keras_history.operation.name.replace("_", ".")
+                source = sources[layer.name].replace("_", ".")
                 scale = gamma / np.sqrt(variance + layer.epsilon)
                 tensors[f"{source}.weight"] *= scale[:, None, None, None]
                 tensors[f"{source}.bias"] = beta - mean * scale
@@ -194,7 +179,7 @@ def torchvision_tensors(encoder, folded=False):
 def test_torchvision_file_gives_the_outputs_it_came_from(folded, tmp_path):
     encoder = build_backbone("resnet18")
     randomize(encoder)
-    write_safetensors(tmp_path / "w.safetensors", torchvision_tensors(encoder, folded))
+    save_file(torchvision_tensors(encoder, folded), tmp_path / "w.safetensors")
     loaded = build_backbone("resnet18", tmp_path / "w.safetensors")
     lightness = random_lightness(1, 64, 96)
     for one, other in zip(loaded(lightness), encoder(lightness), strict=True):
@@ -211,14 +196,14 @@ def test_torchvision_file_gives_the_outputs_it_came_from(folded, tmp_path):
 def test_what_a_file_lacks_is_named_and_starts_fresh(tmp_path, caplog):
     tensors = torchvision_tensors(build_backbone("resnet18"))
     tensors = {k: v for k, v in tensors.items() if not k.startswith("layer4.1.conv2")}
-    write_safetensors(tmp_path / "w.safetensors", tensors)
+    save_file(tensors, tmp_path / "w.safetensors")
     build_backbone("resnet18", tmp_path / "w.safetensors")
     assert "starting fresh: layer4_1_conv2" in caplog.text
 
 
 def test_a_file_for_another_network_is_refused(tmp_path):
     rng = np.random.default_rng(0)
-    write_safetensors(tmp_path / "w.safetensors", {"a.weight": rng.random((3, 4))})
+    save_file({"a.weight": rng.random((3, 4))}, tmp_path / "w.safetensors")
     with pytest.raises(DataError, match="no parameter of this network"):
         build_backbone("resnet18", tmp_path / "w.safetensors")
 

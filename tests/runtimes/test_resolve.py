@@ -8,7 +8,8 @@ from kcolor.files import replacing, write_json
 from kcolor.models import build_mobile
 from kcolor.runtimes.keras import load_model
 from kcolor.runtimes.resolve import load_predictor
-from kcolor.runtimes.run_folder import read_config, read_history, write_history
+from kcolor.runtimes.run_folder import read_config, read_history
+from kcolor.training.run_folder import write_history
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -1,7 +1,10 @@
-"""Tests for kcolor.training: run folder, exact resume, freezing, refusals."""
+"""Tests for kcolor.training.fit: run folder, exact resume, starts, odd files."""
 
-import inspect
 import json
+import random
+import shutil
+from dataclasses import fields
+from pathlib import Path
 
 import cv2
 import keras
@@ -15,10 +18,18 @@ from kcolor.models import build_mobile, build_unet
 from kcolor.models.blocks import ab_head, upsample
 from kcolor.runtimes.keras import load_model
 from kcolor.runtimes.run_folder import read_history
-from kcolor.training import fit as training
-from kcolor.training.optimizer import LayerwiseAdamW
+from kcolor.training import epoch_end, options, trainer
+from kcolor.training import fit as fit_module
+from kcolor.training.fit import fit
+from kcolor.training.options import FitOptions, SystemDefaults
+from kcolor.training.run_folder import resumed_options
 
 SMALL = dict(size=32, batch_size=2, steps_per_epoch=3, val_images=2)
+
+
+def train(run, system="mobile", **choices):
+    """Trains with these options."""
+    return fit(FitOptions(system, run, **choices))
 
 
 def build_tiny(backbone, backbone_weights):
@@ -38,9 +49,9 @@ def build_tiny(backbone, backbone_weights):
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny():
-    tiny = training.System(build_tiny, "none")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(training.SYSTEMS, "mobile", tiny)
+        patch.setitem(trainer.BUILDERS, "mobile", build_tiny)
+        patch.setitem(options.SYSTEMS, "mobile", SystemDefaults("none"))
         yield
 
 
@@ -48,13 +59,13 @@ def tiny():
 def finished(tmp_path_factory):
     """An unbroken run of three epochs on scikit-image's photographs."""
     run = tmp_path_factory.mktemp("runs") / "finished"
-    training.fit("mobile", run, epochs=3, **SMALL)
+    train(run, epochs=3, **SMALL)
     return run
 
 
 def test_run_folder_holds_everything_that_was_promised(finished):
     config = json.loads((finished / "config.json").read_text())
-    assert set(config["arguments"]) == set(inspect.signature(training.fit).parameters)
+    assert set(config["arguments"]) == {option.name for option in fields(FitOptions)}
     assert config["arguments"]["size"] == 32
     assert config["versions"]["keras"] == keras.__version__
     assert len(config["files_sha256"]["train"]) == 64
@@ -71,7 +82,7 @@ def test_killed_run_resumes_to_the_same_history(finished, tmp_path, monkeypatch)
     class Killed(Exception):
         pass
 
-    class StopInEpochTwo(training._StopAtNaN):
+    class StopInEpochTwo(epoch_end.StopAtNaN):
         def on_epoch_begin(self, epoch, logs=None):
             self.epoch = epoch
 
@@ -80,10 +91,10 @@ def test_killed_run_resumes_to_the_same_history(finished, tmp_path, monkeypatch)
                 raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(training, "_StopAtNaN", StopInEpochTwo)
-        training.fit("mobile", tmp_path / "run", epochs=3, **SMALL)
+        patch.setattr(fit_module, "StopAtNaN", StopInEpochTwo)
+        train(tmp_path / "run", epochs=3, **SMALL)
     assert len(read_history(tmp_path / "run")) == 1
-    training.fit("mobile", tmp_path / "run", epochs=3, resume=True, **SMALL)
+    train(tmp_path / "run", epochs=3, resume=True, **SMALL)
     expected, resumed = read_history(finished), read_history(tmp_path / "run")
     for one, two in zip(expected, resumed, strict=True):
         one.pop("images_per_second"), two.pop("images_per_second")
@@ -95,11 +106,11 @@ def test_killed_run_resumes_to_the_same_history(finished, tmp_path, monkeypatch)
 
 def test_resume_across_the_end_of_freezing_equals_an_unbroken_run(tmp_path):
     arguments = {**SMALL, "freeze_epochs": 1, "ema": 0.5}
-    training.fit("mobile", tmp_path / "whole", epochs=2, **arguments)
+    train(tmp_path / "whole", epochs=2, **arguments)
     whole = read_history(tmp_path / "whole")
     for path in (tmp_path / "whole" / "checkpoints").glob("epoch-0002*"):
         path.unlink()  # as if killed after the first epoch
-    training.fit("mobile", tmp_path / "whole", epochs=2, resume=True, **arguments)
+    train(tmp_path / "whole", epochs=2, resume=True, **arguments)
     resumed = read_history(tmp_path / "whole")
     assert resumed[-1]["loss"] == pytest.approx(whole[-1]["loss"], abs=1e-4)
     assert resumed[-1]["val_loss"] == pytest.approx(whole[-1]["val_loss"], abs=1e-4)
@@ -107,50 +118,86 @@ def test_resume_across_the_end_of_freezing_equals_an_unbroken_run(tmp_path):
 
 def test_resuming_a_finished_run_changes_nothing(finished):
     before = (finished / "history.csv").read_bytes()
-    training.fit("mobile", finished, epochs=3, resume=True, **SMALL)
+    train(finished, epochs=3, resume=True, **SMALL)
     assert (finished / "history.csv").read_bytes() == before
 
 
 def test_resume_with_another_argument_is_refused(finished):
     with pytest.raises(ValueError, match="started with batch_size=2.*Received: 4"):
-        training.fit(
-            "mobile", finished, epochs=3, resume=True, **{**SMALL, "batch_size": 4}
-        )
+        train(finished, epochs=3, resume=True, **{**SMALL, "batch_size": 4})
 
 
 def test_a_run_is_never_overwritten(finished):
     with pytest.raises(DataError, match="holds a run already"):
-        training.fit("mobile", finished, epochs=3, **SMALL)
+        train(finished, epochs=3, **SMALL)
 
 
-@pytest.mark.parametrize(
-    "wrong, message",
-    [
-        ({"size": 100}, "multiple of 32. Received: 100"),
-        ({"batch_size": 0}, "`batch_size` must be at least 1"),
-        ({"loss": "l3"}, "Received: 'l3'"),
-        ({"precision": "half"}, "Received: 'half'"),
-        ({"freeze_epochs": 40}, "`freeze_epochs` must be"),
-        ({"teacher_weight": 1.5}, r"`teacher_weight` must lie in \[0, 1\]"),
-    ],
-)
-def test_wrong_arguments_are_named(wrong, message, tmp_path):
-    with pytest.raises(ValueError, match=message):
-        training.fit("mobile", tmp_path / "run", **{**SMALL, **wrong})
+def test_a_run_of_the_code_before_the_options_class_is_resumed(finished, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    config = json.loads((run / "config.json").read_text())
+    # As version 0.1.0 wrote it, before FitOptions was.
+    old = json.loads((Path(__file__).parent / "config-0.1.0.json").read_text())
+    old["arguments"].update(epochs=3, run=str(run))
+    old["files_sha256"] = config["files_sha256"]
+    (run / "config.json").write_text(json.dumps(old))
+    history = fit(resumed_options(run, epochs=4))
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4]
+    assert history[:3] == read_history(finished)
+
+
+def test_a_run_of_a_version_with_other_options_is_refused(finished, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    config = json.loads((run / "config.json").read_text())
+    config["arguments"]["dropout"] = 0.5
+    (run / "config.json").write_text(json.dumps(config))
+    with pytest.raises(DataError, match="another version of kcolor.*: dropout$"):
+        resumed_options(run)
+    with pytest.raises(DataError, match="another version of kcolor.*: dropout$"):
+        train(run, epochs=3, resume=True, **SMALL)
+
+
+def test_nothing_that_belongs_to_the_process_changes(tmp_path):
+    random.seed(5)
+    np.random.seed(5)
+    expected = random.random(), np.random.random()
+    random.seed(5)
+    np.random.seed(5)
+    threads = cv2.getNumThreads()
+    train(tmp_path / "run", epochs=1, precision="mixed_bfloat16", **SMALL)
+    assert (random.random(), np.random.random()) == expected
+    assert keras.config.dtype_policy().name == "float32"
+    assert cv2.getNumThreads() == threads
+
+
+def test_a_start_of_another_system_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="system unet. Received: mobile, which holds"):
+        train(tmp_path / "run", "unet", epochs=1, init_from="mobile", **SMALL)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_start_on_another_backbone_is_refused(tmp_path):
+    start = tmp_path / "start.keras"
+    build_mobile().save(start)
+    arguments = {**SMALL, "epochs": 1, "init_from": start}
+    with pytest.raises(ValueError, match="on the backbone efficientnet_lite0; leave"):
+        train(tmp_path / "run", backbone="efficientnet_lite0", **arguments)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_start_that_cannot_be_read_leaves_no_run(tmp_path):
     for name in ("init_from", "teacher"):
         with pytest.raises(DataError, match="nowhere.keras: no such file"):
             arguments = {**SMALL, name: "nowhere.keras"}
-            training.fit("mobile", tmp_path / "run", epochs=1, **arguments)
+            train(tmp_path / "run", epochs=1, **arguments)
     assert not (tmp_path / "run").exists()
 
 
 def test_nan_stops_the_run_and_keeps_the_last_checkpoint(tmp_path):
     arguments = {**SMALL, "learning_rate": 1e38, "clip_norm": 0, "warmup_steps": 0}
     with pytest.raises(DataError, match="the loss became .* at step"):
-        training.fit("mobile", tmp_path / "run", epochs=4, **arguments)
+        train(tmp_path / "run", epochs=4, **arguments)
 
 
 def test_an_unreadable_picture_is_named(tmp_path):
@@ -165,14 +212,14 @@ def test_an_unreadable_picture_is_named(tmp_path):
     (folder / "4").mkdir()
     cv2.imwrite(str(folder / "4" / "a.png"), pixels)
     with pytest.raises(DataError, match=r"[0-3].png: not a readable picture"):
-        training.fit("mobile", tmp_path / "run", **arguments)
+        train(tmp_path / "run", **arguments)
 
 
 def test_frozen_layers_stay_bit_equal_while_the_decoder_moves(tmp_path):
     start = tmp_path / "start.keras"
     build_tiny(None, None).save(start)
     arguments = {**SMALL, "freeze_epochs": 1, "ema": 0.0, "init_from": start}
-    training.fit("mobile", tmp_path / "run", epochs=1, **arguments)
+    train(tmp_path / "run", epochs=1, **arguments)
     before, after = (
         keras.models.load_model(p, compile=False)
         for p in (start, tmp_path / "run" / "model.keras")
@@ -188,7 +235,7 @@ def test_a_start_from_another_precision_trains_in_the_chosen_one(tmp_path):
     start = tmp_path / "start.keras"
     build_tiny(None, None).save(start)
     arguments = {**SMALL, "precision": "mixed_bfloat16", "init_from": start}
-    training.fit("mobile", tmp_path / "run", epochs=1, **arguments)
+    train(tmp_path / "run", epochs=1, **arguments)
     trained = load_model(tmp_path / "run")
     assert trained.get_layer("encoder").get_layer("conv1").compute_dtype == "bfloat16"
     assert trained.get_layer("ab").compute_dtype == "float32"
@@ -198,18 +245,17 @@ def test_a_gray_teacher_alone_teaches_gray(tmp_path):
     gray = tmp_path / "gray.keras"
     build_tiny(None, None).save(gray)  # its head starts at zero
     arguments = {**SMALL, "teacher": gray, "teacher_weight": 1.0}
-    history = training.fit("mobile", tmp_path / "run", epochs=1, **arguments)
+    history = train(tmp_path / "run", epochs=1, **arguments)
     assert history[-1]["loss"] == 0
     assert history[-1]["val_loss"] > 0
 
 
 @pytest.mark.parametrize("system", ["mobile", "pix2pix"])
 def test_a_real_system_trains_and_loads(system, tmp_path, monkeypatch):
-    mobile = training.System(build_mobile, "mobilenet_v2")
-    monkeypatch.setitem(training.SYSTEMS, "mobile", mobile)
-    history = training.fit(
-        system,
+    monkeypatch.setitem(trainer.BUILDERS, "mobile", build_mobile)
+    history = train(
         tmp_path / "run",
+        system,
         epochs=1,
         backbone="mobilenet_v2",
         backbone_weights="none",
@@ -222,28 +268,6 @@ def test_a_real_system_trains_and_loads(system, tmp_path, monkeypatch):
     assert size < 1.2 * 4 * model.count_params()
     output = model(np.zeros((1, 32, 64, 1), "float32"))
     assert output.shape == (1, 32, 64, 2)
-
-
-def test_frozen_levels_end_at_the_level():
-    model = build_mobile()
-    training._set_frozen(model.get_layer("encoder"), False, 3)
-    trainable = {v.path.split("/")[0] for v in model.trainable_variables}
-    assert "block_5_project" not in trainable and "Conv1" not in trainable
-    assert {"block_6_expand", "block_16_project", "head"} <= trainable
-
-
-def test_layerwise_rates_scale_each_step():
-    rng = np.random.default_rng(0)
-    variables = [keras.Variable(rng.normal(size=(3, 4))) for _ in range(2)]
-    before = [v.numpy() for v in variables]
-    optimizer = LayerwiseAdamW(0.1, rates={variables[1].path: 0.25}, weight_decay=0)
-    optimizer.build(variables)
-    gradient = keras.ops.convert_to_tensor(rng.normal(size=(3, 4)), "float32")
-    optimizer.apply([gradient, gradient])
-    steps = [v.numpy() - b for v, b in zip(variables, before, strict=True)]
-    np.testing.assert_allclose(steps[1], 0.25 * steps[0], rtol=1e-4)
-    rebuilt = LayerwiseAdamW.from_config(optimizer.get_config())
-    assert rebuilt.rates == optimizer.rates
 
 
 @pytest.mark.slow
@@ -298,10 +322,9 @@ def test_a_folder_of_odd_files_trains_and_names_the_bad_ones(largest, tmp_path):
     pieces = skimage.data.coffee()[: 5 * 80, : 7 * 80].reshape(5, 80, 7, 80, 3)
     for i, piece in enumerate(np.concatenate(pieces.swapaxes(1, 2)).repeat(2, 0)):
         Image.fromarray(piece).save(photos / f"{i:02d}.jpg")
-    history = training.fit(
-        "mobile",
+    history = train(
         tmp_path / "run",
-        [photos],
+        data=photos,
         size=32,
         batch_size=8,
         epochs=1,
@@ -317,9 +340,7 @@ def test_over_five_percent_of_bad_files_stop_the_run(tmp_path):
     photos.mkdir()
     save_odd_files(photos)
     with pytest.raises(DataError, match="over 5% of .*bad_files.txt"):
-        training.fit(
-            "mobile", tmp_path / "run", [photos], size=32, batch_size=4, epochs=2
-        )
+        train(tmp_path / "run", data=photos, size=32, batch_size=4, epochs=2)
 
 
 def test_near_gray_pictures_are_left_out_of_training_alone(tmp_path):
@@ -331,10 +352,8 @@ def test_near_gray_pictures_are_left_out_of_training_alone(tmp_path):
             photos / f"{i}.png"
         )
     arguments = {**SMALL, "epochs": 1, "val_fraction": 0.5, "val_images": 8}
-    training.fit("mobile", tmp_path / "all", [photos], **arguments)
-    training.fit(
-        "mobile", tmp_path / "some", [photos], min_colorfulness=15, **arguments
-    )
+    train(tmp_path / "all", data=photos, **arguments)
+    train(tmp_path / "some", data=photos, min_colorfulness=15, **arguments)
 
     def files(run, part):
         return (tmp_path / run / f"{part}_files.txt").read_text().split()

@@ -9,20 +9,22 @@ import pytest
 SCRIPT = """
 import json, sys
 import tensorflow as tf
-from kcolor.training import fit as training
+from kcolor.training import fit as module
+from kcolor.training.options import FitOptions
 
 run, system, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 device = tf.config.list_physical_devices("CPU")[0]
 logical = [tf.config.LogicalDeviceConfiguration()] * count
 tf.config.set_logical_device_configuration(device, logical)
 names = [f"cpu:{i}" for i in range(count)]
-training._all_devices = lambda: tf.distribute.MirroredStrategy(names).scope()
+module.all_devices = lambda: tf.distribute.MirroredStrategy(names).scope()
 arguments = dict(size=32, batch_size=8, steps_per_epoch=2, val_images=3)
 arguments.update(backbone_weights="none", ema=0.0, learning_rate=1e-5)
 if system == "pix2pix":
     arguments["backbone"] = "resnet18"
-training.fit(system, run, epochs=1, **arguments)
-rows = training.fit(system, run, epochs=2, resume=True, **arguments)
+module.fit(FitOptions(system, run, epochs=1, **arguments))
+again = FitOptions(system, run, epochs=2, resume=True, **arguments)
+rows = module.fit(again)
 print(json.dumps(rows))
 """
 

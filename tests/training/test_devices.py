@@ -1,10 +1,11 @@
-"""Tests for kcolor.fused: the fused kernel trains as Keras' own BatchNorm does."""
+"""Tests for kcolor.training.devices: what is set for a while, fused BatchNorm."""
 
 import keras
 import numpy as np
 import pytest
 
-from kcolor.training.devices import fuse_batch_norm
+from kcolor.training import devices
+from kcolor.training.devices import all_devices, dtype_policy, fuse_batch_norm
 
 
 def build(policy, seed=0):
@@ -68,3 +69,22 @@ def test_saved_files_stay_plain_keras(tmp_path):
     assert "call" not in vars(loaded.get_layer("bn"))
     x = np.random.default_rng(0).normal(size=(1, 8, 8, 3))
     np.testing.assert_allclose(loaded(x), model(x), atol=1e-6)
+
+
+def test_dtype_policy_is_put_back_whatever_happens():
+    with pytest.raises(KeyError), dtype_policy("mixed_bfloat16"):
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+        raise KeyError
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_distribution_of_jax_ends_with_the_training(monkeypatch):
+    monkeypatch.setattr(devices, "gpu_capability", lambda: (8, 0))
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    two = ["gpu:0", "gpu:1"]
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind: two)
+    parallel = keras.distribution.DataParallel(devices=two)
+    monkeypatch.setattr(keras.distribution, "DataParallel", lambda: parallel)
+    with all_devices():
+        assert keras.distribution.distribution() is parallel
+    assert keras.distribution.distribution() is None

@@ -1,0 +1,206 @@
+"""What the end of an epoch brings: validation, samples, the model, history, logs."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+
+from kcolor.color.graph import join
+from kcolor.data.batches import evaluation_batches
+from kcolor.data.source import Source
+from kcolor.errors import DataError
+from kcolor.files import replacing
+from kcolor.images.sheets import contact_sheet
+from kcolor.metrics.psnr import psnr
+from kcolor.parallel import evenly_spaced
+from kcolor.runtimes.run_folder import read_history
+from kcolor.training.run_folder import write_checkpoint, write_history
+from kcolor.training.trainer import Trainer
+
+_SAMPLES = 8
+
+logger = logging.getLogger(__name__)
+
+
+class StopAtNaN(keras.callbacks.Callback):
+    """Ends a run whose loss is no number before it spoils a checkpoint."""
+
+    def __init__(self, run: Path | str) -> None:
+        """Takes what the message names: the run folder."""
+        super().__init__()
+        self.run = run
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Looks at the loss.
+
+        Raises:
+            DataError: If it is NaN or infinite.
+        """
+        loss = (logs or {})["loss"]
+        if not math.isfinite(loss):
+            raise DataError(
+                f"{self.run}: the loss became {loss} at step {batch + 1} of this "
+                "epoch. The last good checkpoint is kept; try a lower --learning-rate"
+            )
+
+
+class EpochEnd(keras.callbacks.Callback):
+    """Validates the averaged weights, then writes everything that an epoch leaves."""
+
+    def __init__(self, run: Path, trainer: Trainer, validation: Source) -> None:
+        """Takes what every epoch needs.
+
+        Args:
+            run: Path of the run folder.
+            trainer: What trains.
+            validation: Pictures to validate on.
+        """
+        super().__init__()
+        options, network = trainer.options, trainer.network
+        self.run, self.network, self.loss = run, network, trainer.loss
+        self.batch_size, self.patience = options.batch_size, options.patience
+        self.batches = evaluation_batches(validation, options.size, options.batch_size)
+        self.predict = _predictor(network)
+        self.shown = set(evenly_spaced(len(validation), _SAMPLES))
+        # A compiled network would be saved with its optimizer and loss, four times as
+        # large; an uncompiled twin is the network alone.
+        self.twin = keras.models.clone_model(network)
+        self.events = _EventFile(run / "logs")
+
+    def is_over(self) -> bool:
+        """Tells whether patience has run out."""
+        losses = [row["val_loss"] for row in read_history(self.run)]
+        return bool(0 < self.patience < len(losses) - np.argmin([*losses, math.inf]))
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Notes the time."""
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Validates, and writes model, history, checkpoint, samples and log."""
+        seconds = time.monotonic() - self.started
+        history = read_history(self.run)[:epoch]
+        with _averaged(self.model):
+            row = {
+                "epoch": epoch + 1,
+                **{name: float(value) for name, value in (logs or {}).items()},
+                **self._validate(epoch),
+                "learning_rate": float(self.model.optimizer.learning_rate),
+                "images_per_second": self.params["steps"] * self.batch_size / seconds,
+            }
+            best = min((r["val_loss"] for r in history), default=math.inf)
+            if not self.patience or row["val_loss"] < best:
+                self.twin.set_weights(self.network.get_weights())
+                with replacing(self.run / "model.keras") as temporary:
+                    self.twin.save(temporary)
+        write_history(self.run, [*history, row])
+        # Last, so that a checkpoint never stands for an epoch whose files are missing.
+        write_checkpoint(self.run, self.model, epoch + 1)
+        self._log(row)
+        if self.is_over():
+            self.model.stop_training = True
+
+    def _validate(self, epoch):
+        loss = 0.0
+        scores: list[float] = []
+        gray_scores: list[float] = []
+        rows = []
+        for lightness, target in self.batches:
+            ab = self.predict(lightness)
+            loss += float(self.loss.pixel_loss(target, ab)) * len(ab)
+            seen, truth, picture, gray = (
+                keras.ops.convert_to_numpy(join(light, color))
+                for light, color in (
+                    (lightness, np.zeros_like(ab)),
+                    (target[..., :1], target[..., 1:]),
+                    (target[..., :1], ab),
+                    (target[..., :1], np.zeros_like(ab)),
+                )
+            )
+            for i in range(len(ab)):
+                if len(scores) + i in self.shown:
+                    rows.append((seen[i], picture[i], truth[i]))
+            scores.extend(keras.ops.convert_to_numpy(psnr(truth, picture)))
+            gray_scores.extend(keras.ops.convert_to_numpy(psnr(truth, gray)))
+        columns = zip(*rows, strict=True)
+        sheet = contact_sheet(
+            dict(zip(("gray", "predicted", "truth"), columns, strict=True))
+        )
+        path = self.run / "samples" / f"epoch-{epoch + 1:04d}.png"
+        with replacing(path) as temporary:
+            cv2.imwrite(str(temporary), sheet[..., ::-1])
+        return {
+            "val_loss": loss / len(scores),
+            "val_psnr": float(np.mean(scores)),
+            # Of the same pictures left gray: a PSNR alone says nothing.
+            "val_psnr_gray": float(np.mean(gray_scores)),
+        }
+
+    def _log(self, row):
+        numbers = {k: v for k, v in row.items() if k != "epoch"}
+        logger.info(
+            "epoch %d  %s",
+            row["epoch"],
+            "  ".join(f"{k} {v:.4g}" for k, v in numbers.items()),
+        )
+        self.events.write(row["epoch"], numbers)
+
+
+def _predictor(network: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns a function from a NumPy batch to what the network answers."""
+    if keras.backend.backend() != "tensorflow":
+        return network.predict_on_batch
+    import tensorflow as tf
+
+    # Keras' own answers one replica's share only where there are several.
+    call = tf.function(lambda lightness: network(lightness, training=False))
+    return lambda lightness: call(tf.constant(lightness)).numpy()
+
+
+class _EventFile:
+    """TensorBoard's log; TensorFlow writes it, so without TensorFlow there is none."""
+
+    def __init__(self, folder):
+        try:
+            import tensorflow as tf
+        except ModuleNotFoundError:
+            logger.info("TensorFlow is not installed: no TensorBoard log is written")
+            self.tf = None
+            return
+        self.tf = tf
+        self.writer = tf.summary.create_file_writer(str(folder))
+
+    def write(self, step, numbers):
+        if self.tf is None:
+            return
+        # tf.summary.scalar needs the tensorboard package, only to spell this metadata.
+        metadata = self.tf.compat.v1.SummaryMetadata(
+            plugin_data={"plugin_name": "scalars"}
+        )
+        with self.writer.as_default(step=step):
+            for name, value in numbers.items():
+                value = self.tf.constant(value, self.tf.float32)
+                self.tf.summary.write(name, value, metadata=metadata)
+        self.writer.flush()
+
+
+@contextmanager
+def _averaged(model: keras.Model) -> Iterator[None]:
+    """Puts the moving averages into the model for a while."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if not optimizer.use_ema:
+        yield
+        return
+    swap = keras.callbacks.SwapEMAWeights()
+    swap.set_model(model)
+    swap.on_test_begin()
+    try:
+        yield
+    finally:
+        swap.on_test_end()
