@@ -40,11 +40,9 @@ UNTYPED = {
     "color",
     "export",
     "inference",
-    "models",
     "parallel",
     "presets",
     "runtimes",
-    "training",
 }
 
 
