@@ -4,8 +4,9 @@ No input is ever overwritten, and no result leaves the output folder.
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kcolor.errors import DataError
@@ -64,6 +65,7 @@ def plan(
             raise DataError(f"{source}: no such file or folder")
         else:
             jobs.append(Job(source, _file_target(source, out, kind, several)))
+    jobs = _set_apart(jobs)
     _check_targets(jobs)
     return jobs
 
@@ -127,6 +129,24 @@ def _renamed(path, kind):
     own = formats.of_name(path)
     wanted = formats.BY_NAME[kind] if kind else formats.written_as(own)
     return path if wanted is own else path.with_suffix(wanted.suffixes[0])
+
+
+def _set_apart(jobs):
+    """Keeps the own suffix of a file that becomes another format, beside its twin.
+
+    A phone leaves IMG_1.HEIC and IMG_1.jpg in one folder, and both become IMG_1.jpg.
+    """
+    counts = Counter(job.target for job in jobs)
+
+    def apart(job):
+        changes = job.source.suffix.lower() != job.target.suffix.lower()
+        if counts[job.target] == 1 or not changes:
+            return job
+        own = job.source.suffix.lower()
+        stem = f"{job.target.stem}{own}{job.target.suffix}"
+        return replace(job, target=job.target.with_name(stem))
+
+    return list(map(apart, jobs))
 
 
 def _check_targets(jobs):
