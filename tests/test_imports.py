@@ -39,7 +39,6 @@ UNTYPED = {
     "cli",
     "color",
     "export",
-    "inference",
     "parallel",
     "presets",
     "runtimes",

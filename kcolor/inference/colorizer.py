@@ -1,29 +1,24 @@
 """`Colorizer`: an array in, an array in color out, at the same size.
 
-The network runs once, on a small view of about 256 x 256 pixels that keeps the
-photograph's aspect; its ab is enlarged and merged with the photograph's own lightness.
+The network runs once, on the small view that `kcolor.images.view` defines; its ab is
+enlarged and merged with the photograph's own lightness.
 """
 
 import functools
 import os
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 
-from kcolor import presets
-from kcolor.color import host as merge
+from kcolor.color import host
 from kcolor.color.constants import STRIDE
 from kcolor.errors import DataError
-from kcolor.images import exif, resize
+from kcolor.images import exif, view
 from kcolor.parallel import cores
-from kcolor.runtimes.litert import Network
+from kcolor.runtimes.resolve import load_predictor
 
 UPSAMPLINGS = ("guided", "bilinear")
-RENDER_SIZE = 256
-# A view is at most this many times longer than `render_size`: the network's time and
-# memory stay bounded on a strip of 50,000 x 10 pixels.
-_LONGEST = 4
 
 
 class Colorizer:
@@ -36,29 +31,30 @@ class Colorizer:
 
     def __init__(
         self,
-        model="mobile",
+        model: Path | str = "mobile",
         *,
-        saturation=1.0,
-        blend=1.0,
-        upsampling="guided",
-        render_size=None,
-        threads=None,
-    ):
+        saturation: float = 1.0,
+        blend: float = 1.0,
+        upsampling: str = "guided",
+        render_size: int | None = None,
+        threads: int | None = None,
+    ) -> None:
         """Opens the network.
 
         Args:
-            model: A preset's name, or the path of a `.tflite` network or of a folder
-                that holds one.
+            model: What `kcolor.runtimes.resolve.resolve` takes. A `.tflite` network
+                needs neither TensorFlow nor Keras; others need their own runtime.
             saturation: Factor of a* and b*; 0 gives gray, 1 what the network says.
             blend: Share of the colorized picture, in `[0, 1]`; the rest is the input.
             upsampling: `"guided"`: colors follow the edges of the photograph.
-                `"bilinear"`: they are enlarged as they are.
-            render_size: Side of the square whose area the network's view has. None:
-                256, or what the file is fixed to. The aspect is always kept.
+                `"bilinear"`: they are enlarged as they are, as exported files do.
+            render_size: Side of the square whose area the network's view has, rounded
+                to a multiple of 32. None: 256, or what the file is fixed to. The aspect
+                is always kept.
             threads: Threads for one photograph. None: as many as there are cores.
 
         Raises:
-            DataError: If the model cannot be found or read.
+            DataError: If the model cannot be found or read, or answers RGB only.
             ValueError: If a value is out of its range.
         """
         if not 0 <= saturation <= 10:
@@ -76,10 +72,18 @@ class Colorizer:
         self.blend = blend
         self.upsampling = upsampling
         self.threads = threads or cores()
-        self.network = Network(find_model(model), self.threads)
-        self.render_size = self._check_render_size(render_size)
+        self.network = load_predictor(model, self.threads)
+        if self.network.takes_rgb:
+            raise DataError(
+                f"{model}: takes RGB (it was exported with --io rgb); colorizing at "
+                "full size needs a network, which kcolor export writes with "
+                "--io network"
+            )
+        self.canvases = self._canvases(render_size)
 
-    def __call__(self, image, saturation=None):
+    def __call__(
+        self, image: np.ndarray, saturation: float | None = None
+    ) -> np.ndarray:
         """Colorizes one picture.
 
         Args:
@@ -97,7 +101,9 @@ class Colorizer:
         pixels = _as_pixels(image)
         return self.merge(pixels, *self.predict(pixels), saturation=saturation)
 
-    def predict(self, pixels, orientation=1):
+    def predict(
+        self, pixels: np.ndarray, orientation: int = 1
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Runs the network on the small view of a picture.
 
         Args:
@@ -109,34 +115,33 @@ class Colorizer:
             Tuple of float32 arrays of the small view's size, turned as `pixels` are:
             lightness `(h, w)`, L* / 50 - 1, and ab `(h, w, 2)`, a* and b* / 110.
         """
-        swaps = exif.swaps_sides(orientation)
-        stored = pixels.shape[1::-1] if swaps else pixels.shape[:2]
-        (height, width), padded = self._frame(*stored)
-        small = resize.shrink(pixels, *((width, height) if swaps else (height, width)))
-        view = exif.upright(merge.lightness(small), orientation)
-        top, left = (padded[0] - height) // 2, (padded[1] - width) // 2
-        # What lies around the view is its mirror image: nothing is squashed, and the
-        # network sees no edge that is not in the photograph.
-        canvas = cv2.copyMakeBorder(
-            np.ascontiguousarray(view),
-            top,
-            padded[0] - height - top,
-            left,
-            padded[1] - width - left,
-            cv2.BORDER_REFLECT_101,
-        )
-        ab = self.network(canvas)[top : top + height, left : left + width]
-        return tuple(
-            np.ascontiguousarray(exif.as_stored(plane, orientation))
-            for plane in (view, ab)
-        )
+        height, width = pixels.shape[:2]
+        if exif.swaps_sides(orientation):
+            height, width = width, height
+        canvas = view.choose(height, width, self.canvases)
+        box = view.fit(canvas, height, width)
+        sides = (box.height, box.width)
+        if exif.swaps_sides(orientation):
+            sides = sides[::-1]
+        small = host.lightness(view.shrink(pixels, *sides))
+        seen = view.surround(exif.upright(small, orientation), canvas)
+        ab = view.cut(self.network.predict_ab(seen[None, ..., None])[0], box)
+        return small, np.ascontiguousarray(exif.as_stored(ab, orientation))
 
-    def merge(self, pixels, view, ab, *, saturation=None, out=None):
+    def merge(
+        self,
+        pixels: np.ndarray,
+        lightness: np.ndarray,
+        ab: np.ndarray,
+        *,
+        saturation: float | None = None,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Merges what `predict` gave with the picture at its full size.
 
         Args:
             pixels: The array that `predict` had, or the same picture at another size.
-            view: Lightness of the small view, as from `predict`.
+            lightness: That of the small view, as from `predict`.
             ab: Colors of the small view, as from `predict`.
             saturation: Factor of a* and b*; None: the colorizer's own.
             out: Array that takes the result, or None; may be `pixels` itself.
@@ -144,17 +149,17 @@ class Colorizer:
         Returns:
             RGB array of shape `(height, width, 3)`, of `pixels`' dtype.
         """
-        return merge.recolor(
+        return host.recolor(
             pixels,
             ab,
             saturation=self.saturation if saturation is None else saturation,
-            guide=view if self.upsampling == "guided" else None,
+            guide=lightness if self.upsampling == "guided" else None,
             out=out,
             blend=self.blend,
             threads=self.threads,
         )
 
-    def view_size(self, height, width):
+    def view_size(self, height: int, width: int) -> tuple[int, int]:
         """Says how large the network sees a picture.
 
         Args:
@@ -162,54 +167,40 @@ class Colorizer:
             width: Width of the picture.
 
         Returns:
-            Tuple `(height, width)` of the same aspect: of `render_size`'s area, or,
-            if the network's size is fixed, the largest that fits in it.
+            Tuple `(height, width)` of the same aspect, the largest that fits in the
+            canvas which the picture fills best.
         """
-        return self._frame(height, width)[0]
+        box = view.fit(view.choose(height, width, self.canvases), height, width)
+        return box.height, box.width
 
-    def _frame(self, height, width):
-        # Size of the view, and of the canvas that the network runs at.
-        if self.network.sizes is None:
-            scale = self.render_size / (height * width) ** 0.5
-            scale = min(scale, _LONGEST * self.render_size / max(height, width))
-            view = max(1, round(height * scale)), max(1, round(width * scale))
-            return view, tuple(-(-side // STRIDE) * STRIDE for side in view)
-        frames = []
-        for canvas in self.network.sizes:
-            scale = min(canvas[0] / height, canvas[1] / width)
-            view = max(1, round(height * scale)), max(1, round(width * scale))
-            frames.append((view, canvas))
-        # The canvas that the picture fills best.
-        return max(frames, key=lambda f: f[0][0] * f[0][1] / (f[1][0] * f[1][1]))
-
-    def _check_render_size(self, size):
+    def _canvases(self, size: int | None) -> list[view.Size]:
         fixed = self.network.sizes
         if fixed:
             if size is not None and (size, size) not in fixed:
                 known = ", ".join(f"{height}x{width}" for height, width in fixed)
                 raise ValueError(
-                    f"{self.network.path.name} is fixed to {known}; a file exported "
+                    f"{self.network.name} is fixed to {known}; a file exported "
                     "with --size any takes other sizes. "
                     f"Received: render_size={size}"
                 )
-            return size
-        if size is None:
-            return RENDER_SIZE
-        if not STRIDE <= size <= 2048:
+            return fixed
+        if size is not None and not STRIDE <= size <= 2048:
             raise ValueError(
                 f"render_size must be from {STRIDE} to 2048. "
                 f"Received: render_size={size}"
             )
-        return size
+        return view.canvases(size or view.SIZE)
 
 
-def colorize(image, model="mobile", saturation=1.0):
+def colorize(
+    image: Any, model: Path | str = "mobile", saturation: float = 1.0
+) -> np.ndarray:
     """Colorizes one picture; for many, keep a `Colorizer`.
 
     Args:
         image: Path of a photograph, or an array as `Colorizer` takes it, or anything
             NumPy turns into one, such as a PIL image in mode L, RGB or RGBA.
-        model: A preset's name, or the path of a `.tflite` network.
+        model: See `Colorizer`.
         saturation: Factor of a* and b*.
 
     Returns:
@@ -220,60 +211,22 @@ def colorize(image, model="mobile", saturation=1.0):
         ValueError: If `image` is not a picture.
     """
     if isinstance(image, str | os.PathLike):
-        from kcolor.images import decode as photo
+        from kcolor.images import decode
 
-        image = photo.load(image)
-    image = _as_pixels(image)
-    if image.dtype == np.uint16:
-        image = (image / 257 + 0.5).astype("uint8")
-    return shared(str(model))(image, saturation=saturation)
+        image = decode.load(Path(image))
+    pixels = _as_pixels(image)
+    if pixels.dtype == np.uint16:
+        pixels = (pixels / 257 + 0.5).astype("uint8")
+    return shared(model)(pixels, saturation=saturation)
 
 
 @functools.lru_cache(maxsize=4)
-def shared(model: str) -> Colorizer:
+def shared(model: Path | str) -> Colorizer:
     """Opens a network once for all calls that name it."""
     return Colorizer(model)
 
 
-def find_model(model):
-    """Finds the `.tflite` file that a MODEL argument means.
-
-    Args:
-        model: A preset's name, or the path of a `.tflite` network or of a folder that
-            holds exactly one.
-
-    Returns:
-        Path of the file.
-
-    Raises:
-        DataError: If there is none, or it is of a kind that needs an export first.
-    """
-    path = Path(model)
-    if path.is_dir():
-        found = sorted(path.glob("*.tflite"))
-        if len(found) == 1:
-            return found[0]
-        reason = "no .tflite file" if not found else f"{len(found)} .tflite files"
-        raise DataError(f"{path}: {reason} in this folder. {_export_hint(path)}")
-    if path.suffix == ".tflite":
-        if not path.is_file():
-            raise DataError(f"{path}: no such file")
-        return path
-    if path.exists():
-        raise DataError(f"{path}: colorize runs .tflite files. {_export_hint(path)}")
-    if path.suffix or len(path.parts) > 1:
-        raise DataError(f"{path}: no such file")
-    return presets.find(str(model))
-
-
-def _export_hint(path):
-    return (
-        f"Make one with: kcolor export {path} -o NAME.tflite --format tflite "
-        "--io network --size any"
-    )
-
-
-def _as_pixels(image):
+def _as_pixels(image: Any) -> np.ndarray:
     pixels = np.asarray(image)
     if pixels.ndim == 3 and pixels.shape[2] in (1, 4):
         pixels = pixels[..., 0] if pixels.shape[2] == 1 else pixels[..., :3]

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from kcolor.files import remove_leftovers
-from kcolor.inference.colorizer import Colorizer, find_model
+from kcolor.inference.colorizer import Colorizer
 from kcolor.inference.jobs import Settings, Status, colorize_file, run_job
 from kcolor.inference.plan import Job
 from kcolor.parallel import Share, cores, read_ahead
 from kcolor.progress import progress_bar
+from kcolor.runtimes.resolve import resolve
 
 # Megapixels that a batch works on at a time, about 1.5 GB: with 64 cores and a folder
 # of large scans, memory and not the number of cores is the limit.
@@ -59,7 +60,7 @@ def colorize_one(job: Job, network: dict[str, Any], settings: Settings) -> None:
         ValueError: If a value in `network` is out of its range.
         OSError: If the disk does not take the result.
     """
-    find_model(network["model"])
+    resolve(network["model"])
     clean([job])
     with ThreadPoolExecutor(1) as opener:
         colorize_file(opener.submit(Colorizer, **network), job, settings)
@@ -86,7 +87,7 @@ def colorize_all(
         DataError: If the network cannot be read.
         ValueError: If a value in `network` is out of its range.
     """
-    find_model(network["model"])
+    resolve(network["model"])
     if not jobs:
         return [], "0 written"
     clean(jobs)

@@ -1,67 +1,113 @@
-"""Runs Keras networks."""
+"""Runs Keras networks.
 
+A `.keras` file is data as long as Keras' safe mode is on, and here it is always on: a
+file that holds Python code (a Lambda layer) is refused. It still names classes of
+installed packages, which Keras imports, so files from strangers deserve the care of any
+download.
+"""
+
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kcolor import presets
 from kcolor.errors import DataError
 from kcolor.runtimes.network import Predictor
+from kcolor.runtimes.resolve import resolve
+
+if TYPE_CHECKING:
+    import keras
 
 
-def load_model(model):
+def load_model(model: Path | str) -> "keras.Model":
     """Loads a Keras network.
 
     Args:
-        model: Path of a run folder or a `.keras` file, or the name of a bundled float
-            preset.
+        model: Name of a bundled float preset, or path of a run folder or a `.keras`
+            file. See the module about files of unknown origin.
 
     Returns:
         `keras.Model` from lightness to ab, not compiled.
 
     Raises:
-        DataError: If it cannot be found or read.
+        DataError: If it cannot be found or read, or holds code.
     """
     import keras
 
     # Importing models also registers the classes that a saved file may name.
     from kcolor.models.restore import restore_mobile
 
-    path = Path(model)
-    if not path.exists() and str(model) in presets.names():
-        return restore_mobile(presets.find(str(model)))
-    if path.is_dir() and (path / "config.json").exists():
-        path = path / "model.keras"
-        if not path.exists():
-            raise DataError(f"{model}: has no model.keras yet; no epoch is finished")
-    if path.suffix != ".keras":
+    found = resolve(model)
+    if found.is_preset:
+        return restore_mobile(found.path)
+    if found.kind != "keras":
         raise DataError(
             f"{model}: must be a run folder, a .keras file or a bundled preset"
         )
-    if not path.exists():
-        raise DataError(f"{path}: no such file")
+    if not found.path.exists():
+        raise DataError(f"{found.path}: no such file")
     try:
-        return keras.models.load_model(path, compile=False)
+        return keras.models.load_model(found.path, compile=False, safe_mode=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: not a readable Keras model") from error
+        if "safe_mode" in str(error):
+            raise DataError(
+                f"{found.path}: holds Python code (a Lambda layer), which kcolor does "
+                "not run"
+            ) from error
+        raise DataError(f"{found.path}: not a readable Keras model") from error
+
+
+def tensorflow_device() -> str:
+    """Names what TensorFlow computes on.
+
+    Returns:
+        Name of the first GPU, or `"cpu"`.
+    """
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return "cpu"
+    details = tf.config.experimental.get_device_details(gpus[0])
+    return details.get("device_name", "gpu")
 
 
 class KerasPredictor(Predictor):
-    """Runs a Keras model."""
+    """Runs a Keras model; safe to call from several threads."""
 
     kind = "keras"
 
-    def __init__(self, name, model):
-        """Takes a loaded model."""
+    def __init__(self, name: str, model: "keras.Model") -> None:
+        """Takes a loaded model.
+
+        Args:
+            name: What messages and reports call it.
+            model: `keras.Model` from lightness to ab.
+        """
+        import keras
+
         super().__init__(name)
         self.model = model
+        self._lock = threading.Lock()
+        self._call = model.predict_on_batch
+        if keras.config.backend() == "tensorflow":
+            self.device = tensorflow_device()
+            self._call = _compiled(model)
+        else:
+            self.device = keras.distribution.list_devices()[0]
 
-    def predict_ab(self, lightness):
+    def predict_ab(self, lightness: np.ndarray) -> np.ndarray:
         """Predicts color, see `Predictor.predict_ab`."""
-        for side in lightness.shape[1:3]:
-            if side % 32:
-                raise DataError(
-                    f"{self.name}: height and width must be multiples of 32; "
-                    f"{max(32, round(side / 32) * 32)} would do. Received: {side}"
-                )
-        return np.asarray(self.model.predict_on_batch(np.asarray(lightness)))
+        self.check_size(*lightness.shape[1:3])
+        with self._lock:  # The first call builds the function that all share.
+            return np.asarray(self._call(np.asarray(lightness)))
+
+
+def _compiled(model: "keras.Model") -> Callable:
+    import tensorflow as tf
+
+    # Keras' own function, `predict_on_batch`, leaves the size open from the second one
+    # on, where `UpSampling2D` fails. This one is traced for each size.
+    return tf.function(lambda x: model(x, training=False), autograph=False)

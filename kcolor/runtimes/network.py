@@ -1,46 +1,66 @@
-"""What every runner answers to."""
+"""What every runner answers to, whatever file the network is in."""
 
 import numpy as np
 
+from kcolor.color.constants import STRIDE
 from kcolor.errors import DataError
+
+Size = tuple[int, int]
 
 
 class Predictor:
-    """A network that answers ab; subclasses say how it is run.
+    """A network that answers ab, or pictures; subclasses say how it is run.
 
     Attributes:
         name: What the user called it.
         kind: `"keras"`, `"tflite"`, `"saved-model"` or `"onnx"`.
         takes_rgb: Whether it takes and gives pictures; it then has `predict_rgb` and
             no `predict_ab`.
+        sizes: Picture sizes `(height, width)` that it is fixed to, or None: a network
+            then takes any multiples of `stride`, one of pictures any size at all.
+        stride: What the sides of a network's input are multiples of.
+        device: What it runs on, for reports: `"cpu"`, or a GPU's name.
     """
 
-    kind = None
-    takes_rgb = False
+    kind: str
+    takes_rgb: bool = False
+    sizes: list[Size] | None = None
+    stride: int = STRIDE
+    device: str = "cpu"
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         """Takes the name that reports show."""
         self.name = name
 
-    def predict_ab(self, lightness):
+    def predict_ab(self, lightness: np.ndarray) -> np.ndarray:
         """Predicts color.
 
         Args:
-            lightness: float32 array `(B, H, W, 1)` in [-1, 1].
+            lightness: float32 array `(B, H, W, 1)`, L* / 50 - 1, in [-1, 1].
 
         Returns:
-            float32 array `(B, H, W, 2)` in [-1, 1].
+            float32 array `(B, H, W, 2)`, a* and b* / 110, in [-1, 1].
 
         Raises:
-            DataError: If the network cannot take this size.
+            DataError: If the network cannot take this size, or answers RGB only.
         """
         raise DataError(f"{self.name}: answers RGB only")
 
-    def predict_rgb(self, rgb):
-        """Colorizes uint8 RGB pictures `(B, H, W, 3)` of a size the file takes."""
+    def predict_rgb(self, rgb: np.ndarray) -> np.ndarray:
+        """Colorizes pictures.
+
+        Args:
+            rgb: uint8 RGB array `(B, H, W, 3)`, of a size that the file takes.
+
+        Returns:
+            uint8 RGB array of the same shape.
+
+        Raises:
+            DataError: If the file cannot take this size, or answers ab only.
+        """
         raise DataError(f"{self.name}: answers ab only")
 
-    def colorize(self, lightness):
+    def colorize(self, lightness: np.ndarray) -> np.ndarray:
         """Colorizes pictures, keeping their lightness.
 
         Args:
@@ -55,3 +75,31 @@ class Predictor:
             gray = join(lightness, np.zeros((*lightness.shape[:-1], 2), "float32"))
             return self.predict_rgb(np.asarray(gray))
         return np.asarray(join(lightness, self.predict_ab(lightness)))
+
+    def check_size(self, height: int, width: int) -> None:
+        """Refuses a size that the file cannot take.
+
+        Args:
+            height: Height of the picture.
+            width: Width of the picture.
+
+        Raises:
+            DataError: If the file is fixed to other sizes, or a side is no multiple of
+                the network's stride; the message says which size would do.
+        """
+        if self.sizes is not None:
+            if (height, width) not in self.sizes:
+                known = ", ".join(f"{h}x{w}" for h, w in self.sizes)
+                raise DataError(
+                    f"{self.name}: takes {known}. Received: {height}x{width}"
+                )
+            return
+        if self.takes_rgb:
+            return
+        for side in (height, width):
+            if side % self.stride:
+                fitting = max(self.stride, round(side / self.stride) * self.stride)
+                raise DataError(
+                    f"{self.name}: height and width must be multiples of "
+                    f"{self.stride}; {fitting} would do. Received: {side}"
+                )

@@ -1,26 +1,18 @@
-"""Runs SavedModels."""
+"""Runs SavedModels.
 
+A SavedModel is a program: its graph may hold any of TensorFlow's operations, those that
+read and write files among them, and running it runs them. Nothing checks that, so open
+only folders from people whom you would let run a program on your machine.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from kcolor.errors import DataError
 from kcolor.runtimes.network import Predictor
-
-
-def saved_model_folder(path):
-    """Finds the SavedModel that a path means.
-
-    Args:
-        path: A SavedModel, or a folder of numbered versions of one.
-
-    Returns:
-        Path of the folder that holds `saved_model.pb`, of the newest version; None if
-        there is none.
-    """
-    path = Path(path)
-    versions = [p for p in path.glob("*/saved_model.pb") if p.parent.name.isdigit()]
-    if (path / "saved_model.pb").exists() or not versions:
-        return path if (path / "saved_model.pb").exists() else None
-    return max(versions, key=lambda p: int(p.parent.name)).parent
 
 
 class SavedModelPredictor(Predictor):
@@ -28,9 +20,19 @@ class SavedModelPredictor(Predictor):
 
     kind = "saved-model"
 
-    def __init__(self, name, path):
-        """Loads the folder."""
+    def __init__(self, name: str, path: Path | str) -> None:
+        """Loads the folder; see the module about folders of unknown origin.
+
+        Args:
+            name: What messages and reports call it.
+            path: Folder that holds `saved_model.pb`.
+
+        Raises:
+            DataError: If it cannot be read, or is not one of `kcolor export`.
+        """
         import tensorflow as tf
+
+        from kcolor.runtimes.keras import tensorflow_device
 
         super().__init__(name)
         try:
@@ -40,26 +42,33 @@ class SavedModelPredictor(Predictor):
             raise DataError(f"{path}: not a readable SavedModel") from error
         if "serving_ab" not in self._loaded.signatures:
             raise DataError(f"{path}: has no signature serving_ab")
+        self.device = tensorflow_device()
 
-    def predict_ab(self, lightness):
+    def predict_ab(self, lightness: np.ndarray) -> np.ndarray:
         """Predicts color, see `Predictor.predict_ab`."""
-        return self._run("serving_ab", "lightness", "ab", lightness).numpy()
+        self.check_size(*lightness.shape[1:3])
+        return self._run("serving_ab", "lightness", "ab", lightness)
 
-    def predict_rgb(self, rgb):
+    def predict_rgb(self, rgb: np.ndarray) -> np.ndarray:
         """Colorizes pictures of any one size, see `Predictor.predict_rgb`."""
-        return self._run("serving_tensor", "images", "colorized", rgb).numpy()
+        return self._run("serving_tensor", "images", "colorized", rgb)
 
-    def predict_bytes(self, contents):
-        """Colorizes a list of encoded pictures; what is none gives empty bytes."""
-        answers = self._run(
-            "serving_default", "image_bytes", "colorized_bytes", contents
-        )
-        return answers.numpy().tolist()
+    def predict_bytes(self, contents: Sequence[bytes]) -> list[bytes]:
+        """Colorizes encoded pictures.
 
-    def _run(self, signature, name, answer, value):
+        Args:
+            contents: JPEG, PNG, BMP or GIF files, each of any size.
+
+        Returns:
+            List of encoded pictures in the same order; empty bytes for what is none.
+        """
+        name, answer = "image_bytes", "colorized_bytes"
+        return self._run("serving_default", name, answer, contents).tolist()
+
+    def _run(self, signature: str, name: str, answer: str, value: Any) -> np.ndarray:
         import tensorflow as tf
 
         if signature not in self._loaded.signatures:
             raise DataError(f"{self.name}: has no signature {signature}")
         function = self._loaded.signatures[signature]
-        return function(**{name: tf.constant(value)})[answer]
+        return function(**{name: tf.constant(value)})[answer].numpy()

@@ -245,10 +245,10 @@ def test_what_cannot_be_read_is_one_line_and_no_file(
 @pytest.mark.parametrize(
     "model, says",
     [
-        ("nonesuch", "no preset 'nonesuch'"),
+        ("nonesuch", "no such model"),
         ("no/such.tflite", "no such file"),
         ("garbage.tflite", "not a TFLite file"),
-        ("run.keras", "kcolor export"),
+        ("run.keras", "not a readable Keras model"),
     ],
 )
 def test_a_model_that_will_not_do_is_one_line(tmp_path, monkeypatch, model, says):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kcolor.color import host
-from kcolor.images import resize
+from kcolor.images.view import shrink
 
 
 def _random_colors(rng, height, width):
@@ -64,7 +64,7 @@ def test_lightness_is_kept_inside_and_outside_the_gamut(
     pixels = rng.integers(0, levels + 1, (143, 211, channels)).astype(dtype)
     pixels = pixels[..., 0] if channels == 1 else pixels
     ab = rng.uniform(-1, 1, (9, 14, 2)).astype("float32")
-    view = host.lightness(resize.shrink(pixels, 9, 14))
+    view = host.lightness(shrink(pixels, 9, 14))
     merged = host.recolor(pixels, ab, guide=view if guided else None)
     error = 50 * np.abs(host.lightness(merged) - host.lightness(pixels))
     # 8-bit rounding alone costs 0.1 on average and 0.5 at black.
@@ -96,7 +96,7 @@ def test_threads_and_place_change_nothing():
     rng = np.random.default_rng(11)
     rgb = rng.integers(0, 256, (701, 523, 3)).astype("uint8")
     ab = rng.uniform(-0.5, 0.5, (20, 15, 2)).astype("float32")
-    view = host.lightness(resize.shrink(rgb, 20, 15))
+    view = host.lightness(shrink(rgb, 20, 15))
     expected = host.recolor(rgb, ab, guide=view)
     np.testing.assert_array_equal(
         host.recolor(rgb, ab, guide=view, threads=3), expected
@@ -139,15 +139,6 @@ def test_saturation_and_blend_have_their_ends():
     assert np.abs(half - mean).max() <= 0.5
 
 
-@pytest.mark.parametrize("shape", [(2000, 31), (37, 3001), (601, 799, 3)])
-def test_shrinking_averages_areas(shape):
-    pixels = np.random.default_rng(1).integers(0, 256, shape).astype("uint8")
-    small = resize.shrink(pixels, 10, 7)
-    exact = cv2.resize(pixels, (7, 10), interpolation=cv2.INTER_AREA)
-    # Halving drops an odd last row or column: at most half a pixel of shift.
-    assert np.abs(small.astype(int) - exact).mean() < 1.5
-
-
 def test_guided_colors_follow_an_edge_that_bilinear_ones_cross():
     # A step in lightness and color, seen at a quarter of the size, and its ab as
     # smooth as a network's last layer, which is a quarter of that, makes it.
@@ -156,7 +147,7 @@ def test_guided_colors_follow_an_edge_that_bilinear_ones_cross():
     ab = np.zeros((height, width, 2), "float32")
     gray[:, 500:], ab[:, 500:, 1] = 180, 0.4
     truth = host.recolor(gray, ab).astype(int)
-    view = host.lightness(resize.shrink(gray, 80, 256))
+    view = host.lightness(shrink(gray, 80, 256))
     smooth = cv2.resize(ab, (64, 20), interpolation=cv2.INTER_AREA)
     smooth = cv2.resize(smooth, (256, 80), interpolation=cv2.INTER_LINEAR)
     errors = [
@@ -170,7 +161,7 @@ def test_guided_upsampling_leaves_colors_alone_where_lightness_is_flat():
     ab = np.random.default_rng(6).uniform(-0.3, 0.3, (16, 24, 2)).astype("float32")
     ab = cv2.resize(ab, (96, 64))
     gray = np.full((320, 480), 131, "uint8")
-    view = host.lightness(resize.shrink(gray, 64, 96))
+    view = host.lightness(shrink(gray, 64, 96))
     difference = host.recolor(gray, ab, guide=view).astype(int) - host.recolor(gray, ab)
     assert np.abs(difference).max() <= 1
 
@@ -183,7 +174,7 @@ def test_guided_upsampling_improves_true_colors_of_photographs():
         ab = np.asarray(graph.split(photo)[1])
         smooth = cv2.resize(ab, (64, 64), interpolation=cv2.INTER_AREA)
         smooth = cv2.resize(smooth, (256, 256), interpolation=cv2.INTER_LINEAR)
-        view = host.lightness(resize.shrink(photo, 256, 256))
+        view = host.lightness(shrink(photo, 256, 256))
         bilinear, guided = (
             np.mean((host.recolor(photo, smooth, guide=g).astype("f4") - photo) ** 2)
             for g in (None, view)
