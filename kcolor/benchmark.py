@@ -4,7 +4,9 @@ Each model and thread count runs in a process of its own, so load time and peak 
 are its own too. The processes take turns in short rounds: what else the machine does
 hits all of them alike, and ratios between rows hold even on a busy machine.
 
-Imports nothing heavy; the process of a `.tflite` file never imports TensorFlow.
+Imports nothing heavy; the process of a `.tflite` file never imports TensorFlow. A
+runtime computes on what it would for the user, a GPU if it finds one; each row says on
+what.
 """
 
 import json
@@ -15,31 +17,39 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any, TextIO
 
 import numpy as np
 
 from kcolor.errors import DataError
+from kcolor.runtimes.resolve import Kind, Resolved, load_predictor, resolve
 
 ROUNDS = 10
 CALLS_PER_ROUND = 3
 _WARMUP_CALLS = 3
 
 
-def benchmark(models, size=256, threads=(1, 2), rounds=ROUNDS):
+def benchmark(
+    models: Sequence[Path | str],
+    size: int = 256,
+    threads: Iterable[int] = (1, 2),
+    rounds: int = ROUNDS,
+) -> dict[str, Any]:
     """Measures models side by side on one picture at a time.
 
     Args:
-        models: List of what `kcolor.evaluation.measure.load_predictor` takes.
+        models: List of what `kcolor.runtimes.resolve.resolve` takes.
         size: Side of the picture, in pixels.
-        threads: Iterable of thread counts.
+        threads: Thread counts; of the CPU's part where a GPU computes.
         rounds: Number of turns that each process takes, 3 calls each.
 
     Returns:
-        Dict with `machine` and `rows`, a list of dicts with `model`, `kind`, `threads`,
-        `size`, `bytes`, `load_ms`, `latency_ms` (`median`, `p95`, `min`),
-        `images_per_second` and `peak_memory_mb` (of the whole process, Python and the
-        runtime included; None where the system does not tell).
+        Dict with `machine` and `rows`, a list of dicts with `model`, `kind`, `device`
+        (`"cpu"` or a GPU's name), `threads`, `size`, `bytes`, `load_ms`, `latency_ms`
+        (`median`, `p95`, `min`), `images_per_second` and `peak_memory_mb` (of the whole
+        process, Python and the runtime included; None where the system does not tell).
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -49,7 +59,7 @@ def benchmark(models, size=256, threads=(1, 2), rounds=ROUNDS):
     for name, values in (("size", [size]), ("threads", threads), ("rounds", [rounds])):
         if not values or min(values) < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {values}")
-    workers = []
+    workers: list[_Worker] = []
     try:
         for model in models:
             for count in threads:
@@ -65,8 +75,12 @@ def benchmark(models, size=256, threads=(1, 2), rounds=ROUNDS):
     return {"machine": machine(), "rows": rows}
 
 
-def machine():
-    """Returns what the figures depend on besides the models, for JSON."""
+def machine() -> dict[str, Any]:
+    """Says what the figures depend on besides the models.
+
+    Returns:
+        Dict fit for JSON.
+    """
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -75,7 +89,7 @@ def machine():
     }
 
 
-def table(rows):
+def table(rows: Sequence[dict[str, Any]]) -> str:
     """Lays rows out as text.
 
     Args:
@@ -84,13 +98,14 @@ def table(rows):
     Returns:
         String of several lines.
     """
-    head = ["model", "threads", "MB", "median ms", "p95 ms", "img/s", "load ms"]
-    lines = [[*head, "peak MB"]]
+    head = ["model", "device", "threads", "MB", "median ms", "p95 ms", "img/s"]
+    lines = [[*head, "load ms", "peak MB"]]
     for row in rows:
         memory = row["peak_memory_mb"]
         lines.append(
             [
                 row["model"],
+                row["device"],
                 str(row["threads"]),
                 f"{row['bytes'] / 1e6:.2f}",
                 f"{row['latency_ms']['median']:.1f}",
@@ -103,8 +118,15 @@ def table(rows):
     return align(lines)
 
 
-def align(lines):
-    """Aligns a list of lists of strings in columns, the first to the left."""
+def align(lines: Sequence[Sequence[str]]) -> str:
+    """Aligns text in columns, the first to the left and the others to the right.
+
+    Args:
+        lines: Rows of equally many cells.
+
+    Returns:
+        String of several lines.
+    """
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
@@ -118,16 +140,15 @@ def align(lines):
 class _Worker:
     """A process that holds one model and calls it when told to."""
 
-    def __init__(self, model, threads, size):
-        self._row = {"model": str(model), "kind": None, "threads": threads}
-        self._times = []
+    def __init__(self, model: Path | str, threads: int, size: int) -> None:
+        self._row: dict[str, Any] = {"model": str(model), "threads": threads}
+        self._times: list[float] = []
         self._process = subprocess.Popen(
             [sys.executable, "-m", "kcolor.benchmark"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
         )
         question = {"model": str(model), "threads": threads, "size": size}
         try:
@@ -136,10 +157,10 @@ class _Worker:
             self.kill()
             raise
 
-    def turn(self):
+    def turn(self) -> None:
         self._times += self._ask({"calls": CALLS_PER_ROUND})["seconds"]
 
-    def finish(self):
+    def finish(self) -> dict[str, Any]:
         memory = self._ask({"end": True})["peak_memory_mb"]
         times = np.array(self._times) * 1000
         return {
@@ -154,17 +175,20 @@ class _Worker:
             "peak_memory_mb": memory,
         }
 
-    def kill(self):
+    def kill(self) -> None:
         self._process.kill()
         self._process.communicate()
 
-    def _ask(self, question):
-        try:
-            self._process.stdin.write(json.dumps(question) + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
+    def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        asked, answered = self._process.stdin, self._process.stdout
+        line = ""
+        if asked is not None and answered is not None:
+            try:
+                asked.write(json.dumps(question) + "\n")
+                asked.flush()
+                line = answered.readline()
+            except BrokenPipeError:
+                pass
         if not line:
             code = self._process.wait()
             raise DataError(
@@ -176,10 +200,10 @@ class _Worker:
         return answer
 
 
-def _work(questions, answers):
+def _work(questions: TextIO, answers: TextIO) -> None:
     """Answers a parent's questions; the other end of `_Worker`."""
 
-    def answer(content):
+    def answer(content: dict[str, Any]) -> None:
         answers.write(json.dumps(content) + "\n")
         answers.flush()
 
@@ -211,70 +235,75 @@ def _work(questions, answers):
         answer({"seconds": seconds})
 
 
-def _load(model, threads, size):
-    from kcolor.runtimes.resolve import load_predictor
-
+def _load(
+    model: str, threads: int, size: int
+) -> tuple[Callable[[], object], dict[str, Any]]:
+    found = resolve(model)
     # Importing a runtime is not the model's doing.
-    kind = _import_runtime(Path(model), threads)
+    _import_runtime(found.kind, threads)
     start = time.perf_counter()
     predictor = load_predictor(model, threads=threads)
     rng = np.random.default_rng(0)
-    if predictor.takes_rgb:
-        picture = rng.integers(0, 256, (1, size, size, 3), "uint8")
-        call = lambda: predictor.predict_rgb(picture)  # noqa: E731
-    else:
-        picture = rng.uniform(-1, 1, (1, size, size, 1)).astype("float32")
-        call = lambda: predictor.predict_ab(picture)  # noqa: E731
+
+    def call() -> object:
+        if predictor.takes_rgb:
+            return predictor.predict_rgb(picture)
+        return predictor.predict_ab(lightness)
+
+    picture = rng.integers(0, 256, (1, size, size, 3), "uint8")
+    lightness = rng.uniform(-1, 1, (1, size, size, 1)).astype("float32")
     call()  # Runtimes prepare their kernels at the first call.
     elapsed = 1000 * (time.perf_counter() - start)
-    row = {"kind": predictor.kind, "size": size, "bytes": _bytes(model, kind)}
-    return call, {**row, "load_ms": elapsed}
+    return call, {
+        "kind": predictor.kind,
+        "device": predictor.device,
+        "size": size,
+        "bytes": _bytes(found),
+        "load_ms": elapsed,
+    }
 
 
-def _import_runtime(path, threads):
-    if path.suffix == ".onnx":
+def _import_runtime(kind: Kind, threads: int) -> None:
+    if kind == "tflite":
+        import ai_edge_litert.interpreter  # noqa: F401
+    elif kind == "onnx":
         import onnxruntime  # noqa: F401
+    elif kind == "keras":
+        import keras
 
-        return "onnx"
-    if path.suffix == ".keras" or path.is_dir():
-        import tensorflow as tf
-
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-        if path.suffix == ".keras" or (path / "config.json").exists():
-            import keras  # noqa: F401
-
-            return "keras"
-        return "saved-model"
-    from ai_edge_litert import interpreter  # noqa: F401
-
-    return "tflite"
+        if keras.config.backend() == "tensorflow":
+            _set_up_tensorflow(threads)
+    else:
+        _set_up_tensorflow(threads)
 
 
-def _bytes(model, kind):
-    path = Path(model)
-    if kind == "tflite" and not path.exists():
-        from kcolor.presets import find
+def _set_up_tensorflow(threads: int) -> None:
+    import tensorflow as tf
 
-        path = find(model)
-    if kind == "keras" and path.is_dir():
-        path = path / "model.keras"
-    if path.is_file():
-        return path.stat().st_size
-    from kcolor.runtimes.saved_model import saved_model_folder
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    # TensorFlow would take all of a GPU's memory, and leave the next process none.
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
 
-    files = saved_model_folder(path).rglob("*")
+
+def _bytes(found: Resolved) -> int:
+    if found.path.is_file():
+        return found.path.stat().st_size
+    files = found.path.rglob("*")
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-def _peak_memory():
+def _peak_memory() -> float | None:
     """Returns the largest resident size of this process in MB, or None."""
     # getrusage would also count what the parent held when it started this process.
     try:
         status = Path("/proc/self/status").read_text()
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) / 1024
     except OSError:
-        pass
+        status = ""
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    if found:
+        return int(found.group(1)) / 1024
     try:
         import resource
     except ModuleNotFoundError:  # Windows
@@ -283,7 +312,7 @@ def _peak_memory():
     return peak / 2**20 if sys.platform == "darwin" else peak / 1024
 
 
-def _processor():
+def _processor() -> str:
     try:
         info = Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -293,7 +322,8 @@ def _processor():
 
 
 if __name__ == "__main__":
-    # Native libraries print to standard output; the parent must only read answers.
+    # A process of its own: native libraries print to standard output, and the parent
+    # must read answers only.
     _answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     _work(sys.stdin, _answers)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -48,8 +49,6 @@ def test_every_model_and_thread_count_has_its_row(files, result):
 
 
 def test_figures_belong_together(files, result):
-    import os
-
     for row in result["rows"]:
         latency = row["latency_ms"]
         assert 0 < latency["min"] <= latency["median"] <= latency["p95"]
@@ -57,6 +56,7 @@ def test_figures_belong_together(files, result):
         assert row["load_ms"] > 0
         assert row["bytes"] == os.path.getsize(row["model"])
         assert (row["kind"], row["size"]) == ("tflite", SIZE)
+        assert row["device"] == "cpu"
     assert result["machine"]["cores"] == os.cpu_count()
 
 
@@ -91,6 +91,36 @@ print(json.dumps([answers.getvalue().count("\\n"), sorted(heavy)]))
         text=True,
     )
     assert json.loads(done.stdout.splitlines()[-1]) == [3, []]
+
+
+def test_the_users_choice_of_devices_reaches_the_worker(files, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    started = []
+    start = subprocess.Popen
+
+    def watched(*arguments, **keywords):
+        started.append((keywords.get("env") or os.environ)["CUDA_VISIBLE_DEVICES"])
+        return start(*arguments, **keywords)
+
+    monkeypatch.setattr(benchmark.subprocess, "Popen", watched)
+    benchmark.benchmark(files[:1], SIZE, [1], rounds=1)
+    assert started == ["1"]
+
+
+def test_a_keras_network_says_what_it_computes_on(monkeypatch):
+    import tensorflow as tf
+    from small_network import build_small
+
+    from kcolor.runtimes.keras import KerasPredictor
+
+    assert KerasPredictor("small", build_small()).device == "cpu"
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    monkeypatch.setattr(
+        tf.config.experimental,
+        "get_device_details",
+        lambda device: {"device_name": "A fast one"},
+    )
+    assert KerasPredictor("small", build_small()).device == "A fast one"
 
 
 def test_worker_answers_an_error_and_ends(tmp_path):

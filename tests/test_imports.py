@@ -35,7 +35,6 @@ ALLOWED = {
 
 # Rooms whose public functions do not all say their types yet.
 UNTYPED = {
-    "benchmark",
     "cli",
     "color",
     "export",

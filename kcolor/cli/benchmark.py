@@ -17,10 +17,16 @@ from kcolor.cli.shared import MODEL
     help="Repeatable.",
 )
 @click.option("--json", "json_file", metavar="FILE", help="Write the figures too.")
-def benchmark(models, size, threads, json_file):
+def benchmark(
+    models: tuple[str, ...],
+    size: int,
+    threads: tuple[int, ...],
+    json_file: str | None,
+) -> None:
     """Measure models beside each other: latency, throughput, load time, memory.
 
-    Each model and thread count runs in a process of its own; they take turns.
+    Each model and thread count runs in a process of its own; they take turns. A GPU
+    that a model's runtime finds is used, and the column device names it.
     """
     from kcolor.benchmark import benchmark, table
     from kcolor.files import write_json
