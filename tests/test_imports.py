@@ -37,7 +37,6 @@ ALLOWED = {
 UNTYPED = {
     "cli",
     "color",
-    "export",
     "parallel",
     "presets",
     "runtimes",

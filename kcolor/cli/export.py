@@ -1,11 +1,16 @@
 """`kcolor export`."""
 
+from contextlib import nullcontext
+from typing import Any
+
 import click
 
-from kcolor.cli.shared import MODEL
+from kcolor.cli.shared import MODEL, is_debugging
 
 
-def _parse_size(ctx, param, value):
+def _parse_size(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> int | str | None:
     if value is None or value == "any":
         return value
     try:
@@ -79,8 +84,8 @@ def _parse_size(ctx, param, value):
 )
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
 @click.option("--json", "json_file", metavar="FILE", help="Write the figures too.")
-def export(model, output, json_file, **options):
-    """Write MODEL (a run folder or .keras file) for another runtime, and verify it.
+def export(model: str, output: str, json_file: str | None, **options: Any) -> None:
+    """Write MODEL (a preset, run folder or .keras file) for another runtime; verify it.
 
     The written file is run in its own runtime against Keras. A file whose answers are
     too far away is removed.
@@ -91,10 +96,21 @@ def export(model, output, json_file, **options):
         raise click.UsageError("--calibration is for --quantize int8.")
     if options["format"] != "tflite" and options["quantize"] != "none":
         raise click.UsageError("--quantize is for --format tflite.")
-    from kcolor.export import report
-    from kcolor.files import write_json
+    import logging
+    import os
 
-    result = report.export(model, output, **options)
-    click.echo(report.table(result))
+    # TensorFlow writes about its own affairs while it traces, at several sizes on
+    # purpose; the converters' C++ and LiteRT comment on every step.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    from kcolor.export import export as run
+    from kcolor.export.report import table
+    from kcolor.files import write_json
+    from kcolor.process import silent_libraries
+
+    # With --debug, what libraries say may be what is looked for.
+    with nullcontext() if is_debugging() else silent_libraries():
+        result = run(model, output, **options)
+    click.echo(table(result))
     if json_file:
         write_json(json_file, result)

@@ -5,6 +5,7 @@ Imports no TensorFlow: the schema comes with LiteRT.
 
 import collections
 import json
+from typing import Any
 
 import flatbuffers
 import numpy as np
@@ -40,7 +41,7 @@ class _AlignedBuffer(schema.BufferT):
         return schema.BufferEnd(builder)
 
 
-def read(content):
+def read(content: bytes) -> schema.ModelT:
     """Unpacks the bytes of a `.tflite` file.
 
     Args:
@@ -54,18 +55,25 @@ def read(content):
     """
     if bytes(content[4:8]) != b"TFL3":
         raise DataError("the file is not in TFLite's format")
-    content = bytearray(content)
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    held = bytearray(content)
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(held, 0))
     for buffer in model.buffers:
         # Some writers put constants behind the flatbuffer and leave their place here.
         if buffer.data is None and buffer.offset > 1:
             last = buffer.offset + buffer.size
-            buffer.data = np.frombuffer(content[buffer.offset : last], np.uint8)
+            buffer.data = np.frombuffer(held[buffer.offset : last], np.uint8)
     return model
 
 
-def write(model):
-    """Packs a `ModelT` into the bytes of a `.tflite` file."""
+def write(model: schema.ModelT) -> bytes:
+    """Packs a model into a file.
+
+    Args:
+        model: The schema's `ModelT`; its buffers are replaced by aligned ones.
+
+    Returns:
+        Bytes of the `.tflite` file.
+    """
     for position, buffer in enumerate(model.buffers):
         aligned = _AlignedBuffer()
         aligned.data = buffer.data
@@ -75,7 +83,7 @@ def write(model):
     return bytes(builder.Output())
 
 
-def operators(model):
+def operators(model: schema.ModelT) -> dict[str, int]:
     """Counts the operators of all subgraphs.
 
     Args:
@@ -102,13 +110,18 @@ def operators(model):
     )
 
 
-def constant_bytes(model):
+def constant_bytes(model: schema.ModelT) -> int:
     """Returns how many bytes of constants the file holds."""
     return sum(len(b.data) for b in model.buffers if b.data is not None)
 
 
-def add_card(model, card):
-    """Puts kcolor's card into a `ModelT`, in place of an older one."""
+def add_card(model: schema.ModelT, card: dict[str, Any]) -> None:
+    """Puts kcolor's card into a model, in place of an older one.
+
+    Args:
+        model: The schema's `ModelT`.
+        card: Dict fit for JSON.
+    """
     buffer = schema.BufferT()
     buffer.data = np.frombuffer(json.dumps(card).encode(), np.uint8)
     entry = schema.MetadataT()
@@ -120,7 +133,7 @@ def add_card(model, card):
     ] + [entry]
 
 
-def read_card(content):
+def read_card(content: bytes) -> dict[str, Any]:
     """Reads kcolor's card out of the bytes of a `.tflite` file.
 
     Args:

@@ -3,40 +3,59 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from kcolor import __version__
+from kcolor.color.constants import STRIDE
 from kcolor.errors import DataError
 from kcolor.models.surgery import under_policy
 from kcolor.runtimes.keras import load_model
+from kcolor.runtimes.resolve import resolve
 from kcolor.runtimes.run_folder import read_config, read_history
 
-SIZE = 256
-STRIDE = 32  # A network halves its input five times and doubles it back.
+
+@dataclass(frozen=True)
+class Network:
+    """A network to export.
+
+    Attributes:
+        model: Float32 `keras.Model` from lightness to ab.
+        run: The run folder that it comes from, or None.
+    """
+
+    model: keras.Model
+    run: Path | None = None
 
 
-def load(model):
+def load(model: keras.Model | Path | str) -> Network:
     """Loads a network to export.
 
     Args:
-        model: `keras.Model`, or path of a run folder or a `.keras` file.
+        model: `keras.Model`, name of a bundled float preset, or path of a run folder or
+            a `.keras` file.
 
     Returns:
-        Float32 `keras.Model` from lightness to ab.
+        `Network`, whatever precision it was trained in.
 
     Raises:
         DataError: If it cannot be read, is no colorization network, or its run is not
             finished.
     """
-    if not isinstance(model, keras.Model):
-        _check_finished(Path(model))
-        name, model = model, load_model(model)
-    else:
+    run = None
+    if isinstance(model, keras.Model):
         name = model.name
+    else:
+        run = resolve(model).run
+        if run is not None:
+            _check_finished(run)
+        name, model = str(model), load_model(model)
     shapes = [tuple(t.shape) for t in (*model.inputs, *model.outputs)]
     if shapes != [(None, None, None, 1), (None, None, None, 2)]:
         raise DataError(
@@ -44,27 +63,24 @@ def load(model):
             f" Received: {' to '.join(map(str, shapes))}"
         )
     # Neither the TFLite nor the ONNX converter takes the casts of mixed precision.
-    return under_policy(model, "float32")
+    return Network(under_policy(model, "float32"), run)
 
 
-def _check_finished(path):
-    if not path.is_dir():
-        return
-    epochs = read_config(path).get("arguments", {}).get("epochs")
-    done = len(read_history(path))
+def _check_finished(run: Path) -> None:
+    epochs = read_config(run).get("arguments", {}).get("epochs")
+    done = len(read_history(run))
     if epochs is not None and done < epochs:
         raise DataError(
-            f"{path}: the run is not finished (epoch {done} of {epochs}). Go on with "
-            f"kcolor fit --resume, or export {path / 'model.keras'} as it is"
+            f"{run}: the run is not finished (epoch {done} of {epochs}). Go on with "
+            f"kcolor fit --resume, or export {run / 'model.keras'} as it is"
         )
 
 
-def make_card(model, source, license_name, **contract):
+def make_card(network: Network, license_name: str, **contract: Any) -> dict[str, Any]:
     """Describes a file: what it is, what it takes and where it comes from.
 
     Args:
-        model: The exported `keras.Model`.
-        source: What the user named: a `keras.Model` or a path.
+        network: What is exported.
         license_name: License of the weights.
         **contract: What goes in and out, as JSON has it.
 
@@ -72,25 +88,24 @@ def make_card(model, source, license_name, **contract):
         Dict fit for JSON.
     """
     card = {
-        "name": model.name,
+        "name": network.model.name,
         "made_by": f"kcolor {__version__}",
         "license": license_name,
         **contract,
-        "parameters": model.count_params(),
-        "weights_sha256": _weights_hash(model),
+        "parameters": network.model.count_params(),
+        "weights_sha256": _weights_hash(network.model),
         "keras": version("keras"),
         "tensorflow": version("tensorflow"),
     }
-    run = None if isinstance(source, keras.Model) else Path(source)
-    if run is not None and run.is_dir():
-        config = (run / "config.json").read_bytes()
+    if network.run is not None:
+        config = (network.run / "config.json").read_bytes()
         card["run_config_sha256"] = hashlib.sha256(config).hexdigest()
-        card["epochs"] = len(read_history(run))
+        card["epochs"] = len(read_history(network.run))
         card["data_sha256"] = json.loads(config).get("files_sha256")
     return card
 
 
-def _weights_hash(model):
+def _weights_hash(model: keras.Model) -> str:
     digest = hashlib.sha256()
     for variable in model.weights:
         digest.update(variable.path.encode())
@@ -98,26 +113,30 @@ def _weights_hash(model):
     return digest.hexdigest()
 
 
-def parameter_bytes(model):
-    """Returns the bytes of float32 that a converted file cannot do without.
+def parameter_bytes(model: keras.Model) -> int:
+    """Counts the bytes of float32 that a converted file cannot do without.
 
-    BatchNormalization may vanish into the convolutions, so only kernels count.
+    Args:
+        model: The exported network.
+
+    Returns:
+        Bytes of its kernels; BatchNormalization may vanish into the convolutions.
     """
     return 4 * sum(
         int(np.prod(v.shape)) for v in model.weights if v.name.endswith("kernel")
     )
 
 
-def check_size(size):
+def check_size(sides: Iterable[int]) -> None:
     """Refuses a size that the network cannot take.
 
     Args:
-        size: `(height, width)`.
+        sides: Sides in pixels.
 
     Raises:
         ValueError: If a side is not a positive multiple of 32.
     """
-    for side in size:
+    for side in sides:
         if side < STRIDE or side % STRIDE:
             fitting = max(STRIDE, round(side / STRIDE) * STRIDE)
             raise ValueError(
@@ -126,7 +145,7 @@ def check_size(size):
             )
 
 
-def check_target(path, overwrite):
+def check_target(path: Path, overwrite: bool) -> None:
     """Refuses a file that cannot or must not be written, before any work is done.
 
     Args:

@@ -8,7 +8,9 @@ here is `graphs.any_size`'s.
 import json
 import logging
 from pathlib import Path
+from typing import Any, Literal
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -16,44 +18,42 @@ from kcolor.color.graph import split
 from kcolor.errors import DataError
 from kcolor.export import graphs, parity
 from kcolor.export.model import (
-    SIZE,
     check_size,
     check_target,
     load,
     make_card,
     parameter_bytes,
 )
-from kcolor.files import replacing
+from kcolor.export.verified import write_verified
+from kcolor.images import view
 from kcolor.runtimes.onnx import OnnxPredictor
 
 OPSET = 18
 
 
 def export_onnx(
-    model,
-    path,
+    model: keras.Model | Path | str,
+    path: Path | str,
     *,
-    io="rgb",
-    size="any",
-    network_size=SIZE,
-    data=None,
-    limit=None,
-    license_name="not stated",
-    overwrite=False,
-):
+    io: str = "rgb",
+    size: int | Literal["any"] = "any",
+    network_size: int = view.SIZE,
+    data: Any = None,
+    limit: int | None = None,
+    license_name: str = "not stated",
+    overwrite: bool = False,
+) -> dict[str, Any]:
     """Writes a verified `.onnx` file; the batch is free.
 
     Args:
-        model: `keras.Model` from lightness to ab, or path of a run folder or a `.keras`
-            file.
+        model: What `kcolor.export.model.load` takes.
         path: The file to write.
         io: `"network"` for `lightness` to `ab` (float32, units of
             `kcolor.color.graph`) or `"rgb"` for `image` to `colorized` (uint8 RGB
             with the color math in the graph).
         size: Side of the pictures, or `"any"`: for a network any multiples of 32, for
             RGB any size at all.
-        network_size: Side that the network works at inside an `"rgb"` file for any
-            size.
+        network_size: Side of the square canvas inside an `"rgb"` file for any size.
         data: Source to verify on, which then also gives the cost in quality; None for
             the photographs inside scikit-image.
         limit: Number of pictures of `data` for the cost in quality; None for all.
@@ -61,8 +61,7 @@ def export_onnx(
         overwrite: Whether an existing file may be replaced.
 
     Returns:
-        Dict with `bytes`, `operators`, `card`, `differences` and `cost`, see
-        `kcolor.export.tflite.export_tflite`.
+        Dict as `write_verified` returns it, with `operators`, a dict of name to count.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -76,37 +75,43 @@ def export_onnx(
     check_size((network_size,) if size == "any" else (size, network_size))
     path = Path(path)
     check_target(path, overwrite)
-    source, model = model, load(model)
+    network = load(model)
     shown = parity.pictures(data)
-    proto = _convert(model, io, size, network_size)
-    card = make_card(model, source, license_name, **_contract(io, size))
+    proto = _convert(network.model, io, size, network_size)
+    contract = _contract(io, size, network_size)
+    card = make_card(network, license_name, **contract)
     entry = proto.metadata_props.add()
     entry.key, entry.value = "kcolor", json.dumps(card)
-    found = _check_content(path, proto, model)
-    with replacing(path) as temporary:
-        onnx.save(proto, str(temporary))
+    found = _check_content(path, proto, network.model)
+
+    def compare(temporary: Path) -> dict[str, Any]:
         try:
             onnx.checker.check_model(str(temporary), full_check=True)
-            differences = verify(temporary, model, shown, io, size, network_size)
-        except (DataError, onnx.checker.ValidationError) as error:
-            raise DataError(f"{path}: {error}") from error
-        parity.check(path, differences)
-        cost = None
-        if data is not None:
-            side = SIZE if size == "any" else size
-            cost = parity.cost(model, temporary, path, data, side, limit)
-            parity.check_cost(path, cost)
-        length = temporary.stat().st_size
-    return {
-        "bytes": length,
-        "operators": found,
-        "card": card,
-        "differences": differences,
-        "cost": cost,
-    }
+        except onnx.checker.ValidationError as error:
+            raise DataError(str(error)) from error
+        return verify(temporary, network.model, shown, io, size, network_size)
+
+    result = write_verified(
+        network,
+        path,
+        card=card,
+        write=lambda temporary: onnx.save(proto, str(temporary)),
+        compare=compare,
+        data=data,
+        side=view.SIZE if size == "any" else size,
+        limit=limit,
+    )
+    return {**result, "operators": found}
 
 
-def verify(path, model, images, io="rgb", size="any", network_size=SIZE):
+def verify(
+    path: Path,
+    model: keras.Model,
+    images: list[np.ndarray],
+    io: str = "rgb",
+    size: int | Literal["any"] = "any",
+    network_size: int = view.SIZE,
+) -> dict[str, Any]:
     """Runs a file in onnxruntime on pictures and compares it with Keras.
 
     Args:
@@ -129,10 +134,12 @@ def verify(path, model, images, io="rgb", size="any", network_size=SIZE):
         batches = [image[None] for image in parity.of_many_sizes(images)]
         batches.append(parity.resized(images[:3], (96, 144)))
     else:
-        sides = [(SIZE, SIZE), (96, 160)] if size == "any" else [(size, size)]
+        square = view.SIZE if size == "any" else size
+        sides = [(square, square), (96, 160)] if size == "any" else [(square, square)]
         every = [parity.resized(images, side) for side in sides]
         # Batches of 1, 2 and 3 show that the batch is free.
         batches = [b for e in every for b in (e[:1], e[1:3], e[3:6], *e[6:, None])]
+    shapes = view.canvases(network_size)
     for batch in batches:
         if io == "network":
             lightness = np.asarray(split(batch)[0])
@@ -140,30 +147,32 @@ def verify(path, model, images, io="rgb", size="any", network_size=SIZE):
             differences.add_ab(lightness, expected, predictor.predict_ab(lightness))
             continue
         if size == "any":
-            expected = graphs.colorize_any(model, batch, (network_size,) * 2)
+            expected = graphs.colorize_any(model, batch, shapes)
         else:
             expected = graphs.colorize_fixed(model, batch)
         differences.add_rgb(expected, predictor.predict_rgb(batch))
     return differences.figures()
 
 
-def _convert(model, io, size, network_size):
+def _convert(
+    model: keras.Model, io: str, size: int | Literal["any"], network_size: int
+) -> Any:
     import tf2onnx
 
     sides = (None, None) if size == "any" else (size, size)
+    flexible = graphs.any_size(model) if size == "any" else model
     if io == "network":
-        flexible = graphs.any_size(model) if size == "any" else model
         function = tf.function(
             lambda lightness: {"ab": graphs.predict(flexible, lightness)},
             autograph=False,
         )
         spec = tf.TensorSpec((None, *sides, 1), tf.float32, name="lightness")
     else:
-        around = (network_size,) * 2
+        shapes = view.canvases(network_size)
 
         def colorize(image):
             if size == "any":
-                return {"colorized": graphs.colorize_any(model, image, around)}
+                return {"colorized": graphs.colorize_any(flexible, image, shapes)}
             return {"colorized": graphs.colorize_fixed(model, image)}
 
         function = tf.function(colorize, autograph=False)
@@ -183,9 +192,9 @@ def _convert(model, io, size, network_size):
     return proto
 
 
-def _check_content(path, proto, model):
+def _check_content(path: Path, proto: Any, model: keras.Model) -> dict[str, int]:
     """Refuses foreign operators and files without weights; counts the operators."""
-    found = {}
+    found: dict[str, int] = {}
     for node in proto.graph.node:
         if node.domain not in ("", "ai.onnx"):
             raise DataError(
@@ -203,7 +212,7 @@ def _check_content(path, proto, model):
     return found
 
 
-def _contract(io, size):
+def _contract(io: str, size: int | Literal["any"], network_size: int) -> dict[str, Any]:
     if io == "rgb":
         ends = {
             "input": "image: uint8 RGB (B, H, W, 3), 0..255",
@@ -214,4 +223,7 @@ def _contract(io, size):
             "input": "lightness: float32 (B, H, W, 1), L* / 50 - 1, [-1, 1]",
             "output": "ab: float32 (B, H, W, 2), a* and b* / 110, [-1, 1]",
         }
-    return {**ends, "size": size, "opset": OPSET}
+    contract: dict[str, Any] = {**ends, "size": size, "opset": OPSET}
+    if io == "rgb" and size == "any":
+        contract["canvases"] = [list(shape) for shape in view.canvases(network_size)]
+    return contract

@@ -4,18 +4,23 @@ The limits are those that the documentation promises; a file that exceeds them i
 kept.
 """
 
-import cv2
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
 import numpy as np
 
 from kcolor.color.constants import AB_SCALE
 from kcolor.color.graph import join, split
 from kcolor.data.source import open_source
 from kcolor.errors import DataError
+from kcolor.images.resize import resize_to
 from kcolor.parallel import evenly_spaced
 
 PICTURES = 16
 # How far the 8-bit answer may be from Keras': largest and mean difference in levels.
-LIMITS = {
+LIMITS: dict[str, dict[str, float]] = {
     "none": {"max_levels": 1},
     "fp16": {"max_levels": 2},
     "dynamic": {"mean_levels": 2.0},
@@ -25,7 +30,7 @@ LIMITS = {
 COST_LIMITS = {"psnr": 0.3, "ciede2000": 0.3}
 
 
-def pictures(data=None, limit=None):
+def pictures(data: Any = None, limit: int | None = None) -> list[np.ndarray]:
     """Reads the pictures that a file is verified on.
 
     Args:
@@ -54,31 +59,20 @@ def pictures(data=None, limit=None):
     ]
 
 
-def resized(images, size):
+def resized(images: Iterable[np.ndarray], size: tuple[int, int]) -> np.ndarray:
     """Resizes pictures to `(height, width)`, as evaluation does.
 
     Args:
-        images: List of uint8 RGB arrays.
+        images: uint8 RGB arrays.
         size: `(height, width)`.
 
     Returns:
         uint8 RGB array `(len(images), height, width, 3)`.
     """
-    return np.stack(
-        [
-            cv2.resize(
-                image,
-                size[::-1],
-                interpolation=cv2.INTER_AREA
-                if image.shape[0] >= size[0] and image.shape[1] >= size[1]
-                else cv2.INTER_CUBIC,
-            )
-            for image in images
-        ]
-    )
+    return np.stack([resize_to(image, *size) for image in images])
 
 
-def of_many_sizes(images):
+def of_many_sizes(images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Resizes each picture to another size, smaller and larger than the network's.
 
     Args:
@@ -95,19 +89,23 @@ def of_many_sizes(images):
 class Differences:
     """Collects how far answers are from Keras', over any number of pictures."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         """Starts with no picture."""
-        self._ab_sum = self._levels_sum = self._values_ab = self._values = 0
-        self._ab_max = self._levels_max = 0.0
+        self._ab_sum = self._ab_max = 0.0
+        self._levels_sum = self._levels_max = 0
+        self._values_ab = self._values = 0
         self.pictures = 0
 
-    def add_ab(self, lightness, expected, answer):
+    def add_ab(self, lightness: Any, expected: Any, answer: Any) -> None:
         """Adds answers of a network.
 
         Args:
             lightness: float32 array `(B, H, W, 1)` in [-1, 1].
             expected: Keras' ab, float32 `(B, H, W, 2)` in [-1, 1].
             answer: The file's ab, likewise.
+
+        Raises:
+            DataError: If the answer has another shape, or is no number.
         """
         answer = np.asarray(answer)
         if answer.shape != tuple(expected.shape) or not np.isfinite(answer).all():
@@ -119,12 +117,15 @@ class Differences:
         self._count_ab(np.abs(answer - np.asarray(expected)) * AB_SCALE)
         self._count_levels(join(lightness, expected), join(lightness, answer))
 
-    def add_rgb(self, expected, answer):
+    def add_rgb(self, expected: Any, answer: Any) -> None:
         """Adds answers of a file that gives pictures.
 
         Args:
             expected: Keras' picture, uint8 RGB `(B, H, W, 3)`.
             answer: The file's picture, likewise.
+
+        Raises:
+            DataError: If the answer has another shape or type.
         """
         answer = np.asarray(answer)
         if answer.shape != tuple(expected.shape) or answer.dtype != np.uint8:
@@ -138,19 +139,19 @@ class Differences:
         )
         self._count_levels(expected, answer)
 
-    def _count_ab(self, difference):
+    def _count_ab(self, difference: np.ndarray) -> None:
         self._ab_sum += float(difference.sum(dtype="float64"))
         self._ab_max = max(self._ab_max, float(difference.max()))
         self._values_ab += difference.size
 
-    def _count_levels(self, expected, answer):
+    def _count_levels(self, expected: Any, answer: Any) -> None:
         difference = np.abs(np.asarray(expected, "int16") - np.asarray(answer, "int16"))
         self._levels_sum += int(difference.sum(dtype="int64"))
         self._levels_max = max(self._levels_max, int(difference.max()))
         self._values += difference.size
         self.pictures += len(difference)
 
-    def figures(self):
+    def figures(self) -> dict[str, Any]:
         """Returns the figures as JSON has them.
 
         Returns:
@@ -162,11 +163,11 @@ class Differences:
             "ab_mean": self._ab_sum / self._values_ab,
             "ab_max": self._ab_max,
             "levels_mean": self._levels_sum / self._values,
-            "levels_max": int(self._levels_max),
+            "levels_max": self._levels_max,
         }
 
 
-def check(name, figures, quantize="none"):
+def check(name: Path | str, figures: dict[str, Any], quantize: str = "none") -> None:
     """Refuses figures that are out of their limits.
 
     Args:
@@ -189,7 +190,14 @@ def check(name, figures, quantize="none"):
             )
 
 
-def cost(model, path, name, data, size, limit, lpips_weights=None):
+def cost(
+    model: keras.Model,
+    path: Path,
+    name: Path | str,
+    data: Any,
+    size: int,
+    limit: int | None,
+) -> dict[str, Any]:
     """Measures what an exported file loses on true colors, beside Keras.
 
     Args:
@@ -199,7 +207,6 @@ def cost(model, path, name, data, size, limit, lpips_weights=None):
         data: Source of color photographs.
         size: Side that pictures are resized to.
         limit: Number of pictures to use; None for all.
-        lpips_weights: See `kcolor.evaluation.evaluate`.
 
     Returns:
         Dict of metric to dict with the figures `keras` and `file` and `worse`, how much
@@ -217,7 +224,6 @@ def cost(model, path, name, data, size, limit, lpips_weights=None):
         data,
         size=size,
         limit=limit,
-        lpips_weights=lpips_weights,
     )
     keras_row, file_row = result["rows"][1:3]
     return {
@@ -234,7 +240,7 @@ def cost(model, path, name, data, size, limit, lpips_weights=None):
     }
 
 
-def check_cost(name, figures):
+def check_cost(name: Path | str, figures: dict[str, Any]) -> None:
     """Refuses a file that loses too much quality on true colors.
 
     Args:

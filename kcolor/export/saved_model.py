@@ -8,8 +8,11 @@ picture alone is answered by an empty string.
 
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import cv2
 import keras
@@ -20,8 +23,10 @@ from kcolor.color.constants import STRIDE
 from kcolor.color.graph import join, split
 from kcolor.errors import DataError
 from kcolor.export import graphs, parity
-from kcolor.export.model import SIZE, check_size, load, make_card
+from kcolor.export.model import check_size, load, make_card
+from kcolor.export.verified import write_verified
 from kcolor.files import write_json
+from kcolor.images import view
 from kcolor.runtimes.saved_model import SavedModelPredictor
 
 ENCODINGS = ("png", "jpeg")
@@ -34,15 +39,15 @@ _WARMUP = "assets.extra/tf_serving_warmup_requests"
 
 
 def export_saved_model(
-    model,
-    folder,
+    model: keras.Model | Path | str,
+    folder: Path | str,
     *,
-    size=SIZE,
-    encoding="png",
-    data=None,
-    limit=None,
-    license_name="not stated",
-):
+    size: int = view.SIZE,
+    encoding: str = "png",
+    data: Any = None,
+    limit: int | None = None,
+    license_name: str = "not stated",
+) -> dict[str, Any]:
     """Writes a verified SavedModel as the next version in a folder.
 
     Signatures: `serving_default`, `image_bytes` (string, `(B,)`: JPEG, PNG, BMP or GIF
@@ -53,11 +58,10 @@ def export_saved_model(
     units. The first two answer at the pictures' own sizes.
 
     Args:
-        model: `keras.Model` from lightness to ab, or path of a run folder or a `.keras`
-            file.
+        model: What `kcolor.export.model.load` takes.
         folder: Folder of the versions; it is made if it is not there.
-        size: Side of the square that the network sees; canvases of 5:4 and wider
-            pictures have about its area.
+        size: Side of the square canvas that the network sees, see
+            `kcolor.images.view.canvases`.
         encoding: Of the answered bytes, `"png"` or `"jpeg"`.
         data: Source to verify on, which then also gives the cost in quality; None for
             the photographs inside scikit-image.
@@ -65,8 +69,7 @@ def export_saved_model(
         license_name: License of the weights, for the card in the folder.
 
     Returns:
-        Dict with `file` (the version's folder), `bytes`, `card`, `differences` and
-        `cost`, see `kcolor.export.tflite.export_tflite`.
+        Dict as `write_verified` returns it; `file` is the version's folder.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -85,146 +88,71 @@ def export_saved_model(
         raise DataError(
             f"{folder}: is a SavedModel itself; name the folder that holds versions"
         )
-    source, model = model, load(model)
+    network = load(model)
     shown = parity.pictures(data)
+    card = make_card(network, license_name, **_contract(size, encoding))
+
+    def write(temporary: Path) -> None:
+        _write(network.model, temporary, size, encoding)
+        _write_warmup(temporary, shown, size)
+        write_json(temporary / "assets.extra" / "kcolor.json", card)
+
+    return write_verified(
+        network,
+        folder / str(_next_version(folder)),
+        card=card,
+        write=write,
+        compare=lambda temporary: verify(
+            temporary, network.model, shown, size, encoding
+        ),
+        place=_next_to,
+        data=data,
+        side=size,
+        limit=limit,
+    )
+
+
+@contextmanager
+def _next_to(target: Path) -> Iterator[Path]:
+    """Gives a temporary folder beside `target` and renames it to `target` at the end.
+
+    TF Serving looks at numbers only, so it never sees the folder before its rename.
+    """
+    folder = target.parent
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / str(_next_version(folder))
-    # TF Serving looks at numbers only, so it never sees the folder before its rename.
     temporary = Path(tempfile.mkdtemp(dir=folder, prefix=".writing-"))
     try:
-        _write(model, temporary, size, encoding)
-        _write_warmup(temporary, shown)
-        card = make_card(model, source, license_name, **_contract(size, encoding))
-        write_json(temporary / "assets.extra" / "kcolor.json", card)
-        try:
-            differences = verify(temporary, model, shown, size, encoding)
-        except DataError as error:
-            raise DataError(f"{target}: {error}") from error
-        parity.check(target, differences)
-        cost = None
-        if data is not None:
-            cost = parity.cost(model, temporary, target, data, size, limit)
-            parity.check_cost(target, cost)
+        yield temporary
         temporary.chmod(0o755)
         temporary.rename(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         if is_new and not any(folder.iterdir()):
             folder.rmdir()
-    return {
-        "file": str(target),
-        "bytes": sum(f.stat().st_size for f in target.rglob("*") if f.is_file()),
-        "card": card,
-        "differences": differences,
-        "cost": cost,
-    }
 
 
-def canvases(size=SIZE):
-    """Returns the shapes that the network runs at: square, landscape and portrait.
-
-    Args:
-        size: Side of the square, a multiple of 32.
-
-    Returns:
-        List of `(height, width)`; for 256 (256, 256), (224, 320), (320, 224).
-    """
-    short = max(STRIDE, int(size * 7 / 8 / STRIDE + 0.5) * STRIDE)
-    long = int(size * 5 / 4 / STRIDE + 0.5) * STRIDE
-    return [(size, size), (short, long), (long, short)]
+def _next_version(folder: Path) -> int:
+    versions = [int(p.name) for p in folder.glob("*") if p.name.isdigit()]
+    return max(versions, default=0) + 1
 
 
-def colorize(model, images, size=SIZE):
-    """Colorizes pictures of one size; also the reference that files are held to.
-
-    The whole picture is fitted into the canvas that it fills best and surrounded by its
-    mirror image; nothing is squashed. ab is enlarged to the picture's own size.
-
-    Args:
-        model: Float32 `keras.Model`.
-        images: uint8 RGB tensor `(B, H, W, 3)`.
-        size: Side of the square canvas.
-
-    Returns:
-        uint8 RGB tensor `(B, H, W, 3)`.
-    """
-    shapes = canvases(size)
-    height, width = tf.shape(images)[1], tf.shape(images)[2]
-
-    def on(canvas):
-        def branch():
-            lightness, box = _fit(images, canvas)
-            ab = _cut(graphs.predict(model, lightness), box)
-            return tf.image.resize(ab, (height, width))
-
-        return branch
-
-    choice = _best_canvas(height, width, shapes)
-    ab = tf.switch_case(choice, [on(canvas) for canvas in shapes])
-    return join(split(images)[0], ab)
-
-
-def _best_canvas(height, width, shapes):
-    # Of equally good ones the first, as the light path chooses.
-    filled = []
-    for canvas in shapes:
-        h, w = _view(height, width, canvas)
-        filled.append(h * w / (canvas[0] * canvas[1]))
-    return tf.argmax(tf.stack(filled), output_type=tf.int32)
-
-
-def _view(height, width, canvas):
-    """Largest `(height, width)` of the picture's aspect that fits; int32 scalars."""
-    height, width = tf.cast(height, tf.float64), tf.cast(width, tf.float64)
-    scale = tf.minimum(canvas[0] / height, canvas[1] / width)
-    sides = [tf.round(height * scale), tf.round(width * scale)]
-    return [tf.maximum(tf.cast(side, tf.int32), 1) for side in sides]
-
-
-def _fit(images, canvas):
-    """Puts whole pictures on a canvas, mirrored around; returns lightness and box."""
-    height, width = tf.shape(images)[1], tf.shape(images)[2]
-    h, w = _view(height, width, canvas)
-    small = tf.cond(
-        tf.logical_and(h <= height, w <= width),
-        lambda: tf.raw_ops.ResizeArea(images=images, size=tf.stack([h, w])),
-        lambda: tf.image.resize(images, tf.stack([h, w])),
-    )
-    lightness, _ = split(tf.cast(small + 0.5, tf.uint8))
-    top, left = (canvas[0] - h) // 2, (canvas[1] - w) // 2
-    lightness = tf.gather(lightness, _mirror(canvas[0], top, h), axis=1)
-    lightness = tf.gather(lightness, _mirror(canvas[1], left, w), axis=2)
-    return tf.ensure_shape(lightness, (None, *canvas, 1)), (top, left, h, w)
-
-
-def _mirror(length, start, count):
-    """Positions in a line of `count` that fill `length`, reflected at both ends."""
-    period = tf.maximum(2 * (count - 1), 1)
-    at = tf.math.floormod(tf.range(length) - start, period)
-    return tf.minimum(at, period - at)
-
-
-def _cut(planes, box):
-    top, left, h, w = box
-    return planes[:, top : top + h, left : left + w]
-
-
-def _write(model, folder, size, encoding):
+def _write(model: keras.Model, folder: Path, size: int, encoding: str) -> None:
     # The archive finds the variables of its endpoints. Tracking the model as well would
     # write each of them twice.
     archive = keras.export.ExportArchive()
     flexible = graphs.any_size(model)
+    shapes = view.canvases(size)
     archive.add_endpoint(
         "serving_default",
         lambda image_bytes: {
-            "colorized_bytes": _colorize_bytes(model, image_bytes, size, encoding)
+            "colorized_bytes": _colorize_bytes(flexible, image_bytes, shapes, encoding)
         },
         input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")],
     )
     archive.add_endpoint(
         "serving_tensor",
-        lambda images: {"colorized": colorize(model, images, size)},
+        lambda images: {"colorized": graphs.colorize_any(flexible, images, shapes)},
         input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, name="images")],
     )
     archive.add_endpoint(
@@ -237,7 +165,9 @@ def _write(model, folder, size, encoding):
     archive.write_out(str(folder), verbose=False)
 
 
-def _colorize_bytes(model, image_bytes, size, encoding):
+def _colorize_bytes(
+    model: keras.Model, image_bytes: tf.Tensor, shapes: list[view.Size], encoding: str
+) -> tf.Tensor:
     """Answers encoded pictures by encoded pictures, `(B,)` to `(B,)`."""
     flat, sizes = tf.map_fn(
         _decode,
@@ -247,46 +177,53 @@ def _colorize_bytes(model, image_bytes, size, encoding):
             tf.TensorSpec((2,), tf.int32),
         ),
     )
-    shapes = canvases(size)
     is_picture = sizes[:, 0] > 0
-    choices = tf.map_fn(
-        lambda pair: _best_canvas(pair[0], pair[1], shapes), tf.maximum(sizes, 1)
-    )
+    choices = graphs.choose(sizes[:, 0], sizes[:, 1], shapes)
 
     def picture(i):
         return tf.reshape(flat[i], (1, sizes[i, 0], sizes[i, 1], 3))
 
-    answers = tf.fill(tf.shape(image_bytes), "")
-    for choice, canvas in enumerate(shapes):
+    def on_canvas(choice, answers):
+        canvas = tf.gather(tf.constant(shapes), choice)
         members = tf.where(tf.logical_and(is_picture, choices == choice))[:, 0]
         lightness = tf.map_fn(
-            lambda i, canvas=canvas: _fit(picture(i), canvas)[0][0],
+            lambda i: graphs.surrounded(picture(i), canvas)[0][0],
             members,
-            fn_output_signature=tf.TensorSpec((*canvas, 1), tf.float32),
+            fn_output_signature=tf.TensorSpec((None, None, 1), tf.float32),
         )
-        # TensorFlow's convolutions fail on an empty batch.
-        ab = tf.cond(
-            tf.size(members) > 0,
-            lambda lightness=lightness: graphs.predict(model, lightness),
-            lambda canvas=canvas: tf.zeros((0, *canvas, 2)),
-        )
+        ab = graphs.predict(model, lightness)
 
-        def finish(pair, ab=ab, canvas=canvas):
+        def finish(pair):
             position, i = pair
-            h, w = _view(sizes[i, 0], sizes[i, 1], canvas)
-            box = ((canvas[0] - h) // 2, (canvas[1] - w) // 2, h, w)
-            rgb = _join_strips(picture(i)[0], _cut(ab[position][None], box))
+            box = graphs.fit((canvas[0], canvas[1]), sizes[i, 0], sizes[i, 1])
+            planes = graphs.cut(ab[position][None], box)
+            rgb = _join_strips(picture(i)[0], planes)
             if encoding == "jpeg":
                 return tf.io.encode_jpeg(rgb, quality=_JPEG_QUALITY)
             return tf.io.encode_png(rgb, compression=_PNG_COMPRESSION)
 
         positions = tf.range(tf.size(members))
         encoded = tf.map_fn(finish, (positions, members), fn_output_signature=tf.string)
-        answers = tf.tensor_scatter_nd_update(answers, members[:, None], encoded)
+        return tf.tensor_scatter_nd_update(answers, members[:, None], encoded)
+
+    def step(choice, answers):
+        is_needed = tf.reduce_any(tf.logical_and(is_picture, choices == choice))
+        # TensorFlow's convolutions fail on an empty batch.
+        answers = tf.cond(
+            is_needed, lambda: on_canvas(choice, answers), lambda: answers
+        )
+        return choice + 1, answers
+
+    _, answers = tf.while_loop(
+        lambda choice, _: choice < len(shapes),
+        step,
+        (0, tf.fill(tf.shape(image_bytes), "")),
+        parallel_iterations=1,
+    )
     return answers
 
 
-def _decode(contents):
+def _decode(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes one picture to flat uint8 RGB and its size; nothing and 0x0 if it fails.
 
     Errors inside a dataset's map can be ignored; an error anywhere else in the graph
@@ -303,7 +240,7 @@ def _decode(contents):
     return flat, tf.ensure_shape(size, (2,))
 
 
-def _join_strips(image, ab):
+def _join_strips(image: tf.Tensor, ab: tf.Tensor) -> tf.Tensor:
     """Recolors one picture, `(H, W, 3)`, a strip of rows at a time."""
     height, width = tf.shape(image)[0], tf.shape(image)[1]
     rows = tf.maximum(1, _STRIP // width)
@@ -337,7 +274,13 @@ def _join_strips(image, ab):
     return strips.concat()
 
 
-def verify(folder, model, images, size=SIZE, encoding="png"):
+def verify(
+    folder: Path,
+    model: keras.Model,
+    images: list[np.ndarray],
+    size: int = view.SIZE,
+    encoding: str = "png",
+) -> dict[str, Any]:
     """Loads a SavedModel and compares every signature with Keras.
 
     Args:
@@ -355,6 +298,7 @@ def verify(folder, model, images, size=SIZE, encoding="png"):
         DataError: If the folder cannot be loaded or an answer has the wrong shape.
     """
     predictor = SavedModelPredictor(str(folder), folder)
+    shapes = view.canvases(size)
     differences = parity.Differences()
     for image in parity.resized(images, (size, size))[:, None]:
         lightness = np.asarray(split(image)[0])
@@ -363,7 +307,7 @@ def verify(folder, model, images, size=SIZE, encoding="png"):
     batch = list(parity.of_many_sizes(images))
     batch.append(np.repeat(batch[0][..., :1], 3, axis=-1))  # gray takes a shorter way
     for image in batch[:4]:
-        expected = colorize(model, tf.constant(image[None]), size)
+        expected = graphs.colorize_any(model, image[None], shapes)
         differences.add_rgb(expected, predictor.predict_rgb(image[None]))
     contents = [tf.io.encode_png(image).numpy() for image in batch]
     # Alone first: a canvas that no picture of a request needs must not fail it.
@@ -378,29 +322,23 @@ def verify(folder, model, images, size=SIZE, encoding="png"):
             if found is None or found.shape != image.shape:
                 raise DataError("an answer in JPEG has not its picture's size")
             continue
-        expected = colorize(model, tf.constant(image[None]), size)
+        expected = graphs.colorize_any(model, image[None], shapes)
         differences.add_rgb(expected, tf.io.decode_png(answer).numpy()[None])
     return differences.figures()
 
 
-def _next_version(folder):
-    versions = [int(p.name) for p in folder.iterdir() if p.name.isdigit()]
-    return max(versions, default=0) + 1
-
-
-def _write_warmup(folder, images):
+def _write_warmup(folder: Path, images: list[np.ndarray], size: int) -> None:
     """Writes requests that TF Serving runs before a version takes traffic.
 
-    One for each canvas, so that no user waits for the first run of a branch.
+    One for each canvas, so that no user waits for the first run at a shape.
     """
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
     path = folder / _WARMUP
     path.parent.mkdir(exist_ok=True)
-    sizes = [(96, 96), (96, 144), (144, 96)]
     small = [
-        parity.resized([images[i % len(images)]], side)[0]
-        for i, side in enumerate(sizes)
+        parity.resized([images[i % len(images)]], shape)[0]
+        for i, shape in enumerate(view.canvases(size))
     ]
     jpegs = [tf.io.encode_jpeg(image).numpy() for image in small]
     inputs = [
@@ -420,7 +358,7 @@ def _write_warmup(folder, images):
             writer.write(log.SerializeToString())
 
 
-def _contract(size, encoding):
+def _contract(size: int, encoding: str) -> dict[str, Any]:
     return {
         "signatures": {
             "serving_default": {
@@ -438,6 +376,6 @@ def _contract(size, encoding):
                 "output": "ab: float32 (B, H, W, 2), a* and b* / 110, [-1, 1]",
             },
         },
-        "canvases": [list(canvas) for canvas in canvases(size)],
+        "canvases": [list(canvas) for canvas in view.canvases(size)],
         "tensorflow_serving_api": version("tensorflow-serving-api"),
     }

@@ -5,13 +5,12 @@ and it can put in operators that a phone's runtime lacks. So the content is look
 before anything runs it, and the written file is run against Keras.
 """
 
-import os
 import re
 import tempfile
-import warnings
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from io import StringIO
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,60 +18,61 @@ import tensorflow as tf
 from tensorflow.lite.python.convert import ConverterError
 
 from kcolor.color.graph import split
-from kcolor.data.source import open_source
 from kcolor.errors import DataError
 from kcolor.export import flatbuffer, graphs, parity
 from kcolor.export.model import (
-    SIZE,
     check_size,
     check_target,
     load,
     make_card,
     parameter_bytes,
 )
-from kcolor.files import replacing
+from kcolor.export.quantize import calibration_samples, quantize_network
+from kcolor.export.verified import write_verified
+from kcolor.images import view
 from kcolor.models.surgery import last_layers, leaf_layers
-from kcolor.parallel import evenly_spaced
 from kcolor.runtimes.litert import LiteRTPredictor
 
 QUANTIZE = ("none", "fp16", "dynamic", "int8")
 IO = ("rgb", "network")
-ANY = (None, None)  # As a size: whatever the picture has.
-CALIBRATION_PICTURES = 64
-# Signatures of a file that keeps a picture's aspect: name to (height, width).
-ASPECTS = {"square": (256, 256), "landscape": (224, 320), "portrait": (320, 224)}
+ANY: Any = (None, None)  # As a size: whatever the picture has.
+# Sizes of a network file for runtimes that cannot resize an input: a signature for each
+# canvas, so that such a file shows the network what `kcolor colorize` does.
+CANVASES = {
+    f"view_{height}x{width}": (height, width) for height, width in view.canvases()
+}
 # Bytes that one parameter may not fall short of; a part of them may be shared.
 _BYTES_PER_PARAMETER = {"none": 4, "fp16": 2, "dynamic": 1, "int8": 1}
-# The network is the only part that a quantizer may touch.
-_NETWORK_OPERATORS = rf".*{graphs.NETWORK_SCOPE}/.*"
+
+Sizes = dict[str, view.Size]
+Functions = dict[str, tuple[Callable, tf.TensorSpec]]
 
 
 def export_tflite(
-    model,
-    path,
+    model: keras.Model | Path | str,
+    path: Path | str,
     *,
-    sizes=None,
-    io="network",
-    network_size=SIZE,
-    quantize="none",
-    calibration=None,
-    data=None,
-    limit=None,
-    license_name="not stated",
-    overwrite=False,
-):
+    sizes: Sizes | None = None,
+    io: str = "network",
+    network_size: int = view.SIZE,
+    quantize: str = "none",
+    calibration: Any = None,
+    data: Any = None,
+    limit: int | None = None,
+    license_name: str = "not stated",
+    overwrite: bool = False,
+) -> dict[str, Any]:
     """Writes a verified `.tflite` file.
 
     Args:
-        model: `keras.Model` from lightness to ab, or path of a run folder or a `.keras`
-            file.
+        model: What `kcolor.export.model.load` takes.
         path: The file to write.
-        sizes: Dict of signature's name to `(height, width)`, or to `ANY`. Signatures
-            share all weights. None: `{"serving_default": (256, 256)}`.
+        sizes: Dict of signature's name to `(height, width)`, or to `ANY`; `CANVASES` is
+            one. Signatures share all weights. None: `{"serving_default": (256, 256)}`.
         io: `"network"` for `lightness` to `ab` (float32, units of
             `kcolor.color.graph`) or `"rgb"` for `image` to `colorized` (uint8 RGB
             with the color math in the graph).
-        network_size: Side that the network works at inside an `"rgb"` file for `ANY`.
+        network_size: Side of the square canvas inside an `"rgb"` file for `ANY`.
         quantize: `"none"`, `"fp16"` (weights), `"dynamic"` (int8 weights) or `"int8"`
             (the network up to its last convolution; color math stays in float32).
         calibration: For `"int8"`: a source of photographs, see
@@ -84,64 +84,65 @@ def export_tflite(
         overwrite: Whether an existing file may be replaced.
 
     Returns:
-        Dict with `bytes`, `operators`, `card`, `differences` (see
-        `parity.Differences.figures`) and `cost` (see `parity.cost`; None without
-        `data`).
+        Dict as `write_verified` returns it, with `operators`, a dict of name to count.
 
     Raises:
         ValueError: If an argument is out of its range.
         DataError: If the model or a source cannot be used, the target exists, or the
             file is not what it must be; then nothing is left behind.
     """
-    sizes = dict(sizes or {"serving_default": (SIZE, SIZE)})
+    sizes = dict(sizes or {"serving_default": (view.SIZE, view.SIZE)})
     _check(sizes, io, network_size, quantize, calibration)
     path = Path(path)
     check_target(path, overwrite)
-    source, model = model, load(model)
-    if quantize == "fp16" and ANY in (sizes or {}).values() and _rescales(model):
+    network = load(model)
+    if quantize == "fp16" and ANY in sizes.values() and _rescales(network.model):
         raise DataError(
             f"{path}: of any size and in float16, LiteRT answers rightly most times "
             "and wrongly some times for networks with this encoder. Use --quantize "
             "none with --size any, or --quantize fp16 with a fixed --size"
         )
+    side = view.SIZE if data is None else _square(sizes, path)
     shown = parity.pictures(data)
-    functions = _functions(model, sizes, io, network_size)
-    content = _convert(model, functions, quantize == "fp16")
+    functions = _functions(network.model, sizes, io, network_size)
+    content = _convert(network.model, functions, quantize == "fp16")
     if quantize in ("dynamic", "int8"):
         samples = None
         if quantize == "int8":
-            samples = _calibration_samples(calibration, functions)
-        content = _quantize(content, quantize, samples, _last_layers(model))
+            specs = {name: spec for name, (_, spec) in functions.items()}
+            samples = calibration_samples(calibration, specs)
+        content = quantize_network(content, samples, _last_layers(network.model))
 
     unpacked = flatbuffer.read(content)
-    card = make_card(
-        model, source, license_name, quantize=quantize, **_contract(sizes, io)
-    )
+    contract = _contract(sizes, io, network_size)
+    card = make_card(network, license_name, quantize=quantize, **contract)
     flatbuffer.add_card(unpacked, card)
-    _check_content(path, unpacked, model, quantize)
+    _check_content(path, unpacked, network.model, quantize)
     content = flatbuffer.write(unpacked)
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
-        try:
-            differences = verify(temporary, model, shown, sizes, io, network_size)
-        except DataError as error:
-            raise DataError(f"{path}: {error}") from error
-        parity.check(path, differences, quantize)
-        cost = None
-        if data is not None:
-            side = _square(sizes, path)
-            cost = parity.cost(model, temporary, path, data, side, limit)
-            parity.check_cost(path, cost)
-    return {
-        "bytes": len(content),
-        "operators": flatbuffer.operators(unpacked),
-        "card": card,
-        "differences": differences,
-        "cost": cost,
-    }
+    result = write_verified(
+        network,
+        path,
+        card=card,
+        write=lambda temporary: temporary.write_bytes(content),
+        compare=lambda temporary: verify(
+            temporary, network.model, shown, sizes, io, network_size
+        ),
+        quantize=quantize,
+        data=data,
+        side=side,
+        limit=limit,
+    )
+    return {**result, "operators": flatbuffer.operators(unpacked)}
 
 
-def verify(path, model, images, sizes, io="network", network_size=SIZE):
+def verify(
+    path: Path,
+    model: keras.Model,
+    images: list[np.ndarray],
+    sizes: Sizes,
+    io: str = "network",
+    network_size: int = view.SIZE,
+) -> dict[str, Any]:
     """Runs a file in LiteRT on pictures and compares it with Keras.
 
     Args:
@@ -159,14 +160,15 @@ def verify(path, model, images, sizes, io="network", network_size=SIZE):
         DataError: If the file cannot be run or its answers have the wrong shape.
     """
     predictor = LiteRTPredictor(str(path), path)
+    shapes = view.canvases(network_size)
     differences = parity.Differences()
     for size in sizes.values():
         if io == "rgb" and size == ANY:
             for image in parity.of_many_sizes(images):
-                expected = graphs.colorize_any(model, image[None], (network_size,) * 2)
+                expected = graphs.colorize_any(model, image[None], shapes)
                 differences.add_rgb(expected, predictor.predict_rgb(image[None]))
             continue
-        seen = [(SIZE, SIZE), (96, 160)] if size == ANY else [size]
+        seen = [(view.SIZE, view.SIZE), (96, 160)] if size == ANY else [size]
         for one in seen:
             for image in parity.resized(images, one)[:, None]:
                 if io == "rgb":
@@ -180,7 +182,7 @@ def verify(path, model, images, sizes, io="network", network_size=SIZE):
     return differences.figures()
 
 
-def _rescales(model):
+def _rescales(model: keras.Model) -> bool:
     """Tells whether a network brings lightness to its encoder's range, channel-wise.
 
     Measured with LiteRT 2.3: of a `unet` on ResNet18, one interpreter in three to eight
@@ -193,10 +195,10 @@ def _rescales(model):
     )
 
 
-def _square(sizes, path):
+def _square(sizes: Sizes, path: Path) -> int:
     for size in sizes.values():
         if size == ANY:
-            return SIZE
+            return view.SIZE
         if size[0] == size[1]:
             return size[0]
     raise ValueError(
@@ -205,7 +207,9 @@ def _square(sizes, path):
     )
 
 
-def _check(sizes, io, network_size, quantize, calibration):
+def _check(
+    sizes: Sizes, io: str, network_size: int, quantize: str, calibration: Any
+) -> None:
     if io not in IO:
         raise ValueError(f"`io` must be one of {', '.join(IO)}. Received: {io!r}")
     if quantize not in QUANTIZE:
@@ -233,40 +237,39 @@ def _check(sizes, io, network_size, quantize, calibration):
     check_size((network_size,))
 
 
-def _functions(model, sizes, io, network_size):
+def _functions(
+    model: keras.Model, sizes: Sizes, io: str, network_size: int
+) -> Functions:
     """Returns dict of signature's name to (function, input's `tf.TensorSpec`)."""
-    flexible = (
-        graphs.any_size(model) if io == "network" and ANY in sizes.values() else 0
-    )
-
-    def network(lightness, any_size):
-        return {"ab": graphs.predict(flexible if any_size else model, lightness)}
-
-    def rgb(image, any_size):
-        if any_size:
-            colorized = graphs.colorize_any(model, image, (network_size,) * 2)
-        else:
-            colorized = graphs.colorize_fixed(model, image)
-        return {"colorized": colorized}
-
-    def bind(function, any_size):
-        # Keras reads the name of the argument; a partial would hide it.
-        if function is network:
-            return lambda lightness: function(lightness, any_size)
-        return lambda image: function(image, any_size)
-
-    functions = {}
+    flexible = graphs.any_size(model) if ANY in sizes.values() else model
+    shapes = view.canvases(network_size)
+    functions: Functions = {}
     for name, size in sizes.items():
+        any_size = size == ANY
         if io == "network":
+            function = _network_function(flexible if any_size else model)
             spec = tf.TensorSpec((1, *size, 1), tf.float32, name="lightness")
-            functions[name] = bind(network, size == ANY), spec
         else:
+            function = _rgb_function(
+                partial(graphs.colorize_any, flexible, shapes=shapes)
+                if any_size
+                else partial(graphs.colorize_fixed, model)
+            )
             spec = tf.TensorSpec((1, *size, 3), tf.uint8, name="image")
-            functions[name] = bind(rgb, size == ANY), spec
+        functions[name] = function, spec
     return functions
 
 
-def _convert(model, functions, fp16):
+# Keras names a signature's input after the function's argument, which a partial hides.
+def _network_function(model: keras.Model) -> Callable:
+    return lambda lightness: {"ab": graphs.predict(model, lightness)}
+
+
+def _rgb_function(colorize: Callable) -> Callable:
+    return lambda image: {"colorized": colorize(image)}
+
+
+def _convert(model: keras.Model, functions: Functions, fp16: bool) -> bytes:
     archive = keras.export.ExportArchive()
     archive.track(model)
     for name, (function, spec) in functions.items():
@@ -289,28 +292,7 @@ def _convert(model, functions, fp16):
             ) from error
 
 
-def _calibration_samples(source, functions):
-    """Returns dict of signature's name to list of its inputs, from real pictures."""
-    images = _calibration_pictures(source)
-    samples = {}
-    for name, (_, spec) in functions.items():
-        size = tuple(spec.shape[1:3])
-        if size == ANY:
-            size = (SIZE, SIZE)
-        inputs = parity.resized(images, size)[:, None]
-        if spec.dtype == tf.float32:
-            inputs = [np.asarray(split(image)[0]) for image in inputs]
-        samples[name] = [{spec.name: value} for value in inputs]
-    return samples
-
-
-def _calibration_pictures(source):
-    pictures = open_source(source)
-    chosen = evenly_spaced(len(pictures), CALIBRATION_PICTURES)
-    return [pictures.read(i) for i in chosen]
-
-
-def _last_layers(model):
+def _last_layers(model: keras.Model) -> list[str]:
     """Names the layers from the last convolution to the output.
 
     Few pixels have strong colors, so ab has rare, large values: 256 steps over their
@@ -321,39 +303,9 @@ def _last_layers(model):
     return [layer.name for layer in layers]
 
 
-def _quantize(content, quantize, samples, float_layers):
-    from ai_edge_quantizer import algorithm_manager, qtyping, quantizer
-
-    worker = quantizer.Quantizer(bytearray(content))
-    everything = qtyping.TFLOperationName.ALL_SUPPORTED
-    with _silence():
-        if quantize == "dynamic":
-            worker.add_dynamic_config(_NETWORK_OPERATORS, everything, num_bits=8)
-            ranges = None
-        else:
-            worker.add_static_config(_NETWORK_OPERATORS, everything, 8, 8)
-            # TensorFlow may number a layer's name when it is called again.
-            names = "|".join(re.escape(name) for name in float_layers)
-            worker.update_quantization_recipe(
-                rf"{_NETWORK_OPERATORS}/({names})(_[0-9]+)?/.*",
-                everything,
-                algorithm_key=algorithm_manager.AlgorithmName.NO_QUANTIZE,
-            )
-            ranges = worker.calibrate(samples, num_threads=os.cpu_count() or 1)
-        result = worker.quantize(ranges, enable_progress_report=False)
-    return bytes(result.quantized_model)
-
-
-@contextmanager
-def _silence():
-    """Holds back the quantizer's progress bars and warnings about its own workings."""
-    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-
-
-def _check_content(path, unpacked, model, quantize):
+def _check_content(
+    path: Path, unpacked: Any, model: keras.Model, quantize: str
+) -> None:
     """Refuses what no phone runs and what holds no weights."""
     found = flatbuffer.operators(unpacked)
     foreign = sorted(
@@ -376,7 +328,7 @@ def _check_content(path, unpacked, model, quantize):
         )
 
 
-def _contract(sizes, io):
+def _contract(sizes: Sizes, io: str, network_size: int) -> dict[str, Any]:
     if io == "rgb":
         ends = {
             "input": "image: uint8 RGB (1, height, width, 3), 0..255",
@@ -388,4 +340,7 @@ def _contract(sizes, io):
             "output": "ab: float32 (1, height, width, 2), a* and b* / 110, [-1, 1]",
         }
     shown = {k: "any" if s == ANY else list(s) for k, s in sizes.items()}
-    return {**ends, "signatures": shown}
+    contract: dict[str, Any] = {**ends, "signatures": shown}
+    if io == "rgb" and ANY in sizes.values():
+        contract["canvases"] = [list(shape) for shape in view.canvases(network_size)]
+    return contract

@@ -15,6 +15,7 @@ if find_spec("tensorflow") is None:
 import tensorflow as tf
 
 from kcolor.color.graph import join, split
+from kcolor.images import view
 
 KIT = Path(__file__).parents[2] / "export" / "mobile"
 _MAIN = """
@@ -29,8 +30,17 @@ fun main() {
     val ab = FloatArray(2 * size[2] * size[3]) { input.readFloat() }
     val output = DataOutputStream(BufferedOutputStream(System.out))
     LabMath.lightness(pixels).forEach { output.writeFloat(it) }
+    val box = LabMath.fit(size[2], size[3], size[0], size[1])
+    val small = FloatArray(box.height * box.width) { it.toFloat() }
+    val canvas = LabMath.surround(small, box, size[2], size[3])
     LabMath.merge(pixels, size[1], size[0], ab, size[3], size[2])
     pixels.forEach { output.writeInt(it) }
+    listOf(box.top, box.left, box.height, box.width).forEach { output.writeInt(it) }
+    canvas.forEach { output.writeFloat(it) }
+    val twice = FloatArray(2 * canvas.size) { canvas[it / 2] }
+    LabMath.cut(twice, box, size[3]).forEach { output.writeFloat(it) }
+    val chosen = LabMath.choose(size[0], size[1])
+    listOf(chosen.first, chosen.second).forEach { output.writeInt(it) }
     output.flush()
 }
 """
@@ -67,7 +77,18 @@ def test_kotlin_color_math_is_that_of_kcolor(tmp_path):
         env={**os.environ, "LC_ALL": "C"},
     ).stdout
     lightness = np.frombuffer(answer[: 4 * 37 * 53], ">f4").reshape(37, 53, 1)
-    colorized = np.frombuffer(answer[4 * 37 * 53 :], "uint8").reshape(37, 53, 4)
+    answer = answer[4 * 37 * 53 :]
+    colorized = np.frombuffer(answer[: 4 * 37 * 53], "uint8").reshape(37, 53, 4)
+    answer = answer[4 * 37 * 53 :]
+    box = view.fit((8, 12), 37, 53)
+    np.testing.assert_array_equal(np.frombuffer(answer[:16], ">i4"), box)
+    small = np.arange(box.height * box.width, dtype="float32")
+    canvas = view.surround(small.reshape(box.height, box.width), (8, 12))
+    answer = answer[16:]
+    seen = np.concatenate([canvas.ravel(), np.repeat(small, 2)])
+    np.testing.assert_array_equal(np.frombuffer(answer[:-8], ">f4"), seen)
+    chosen = tuple(np.frombuffer(answer[-8:], ">i4"))
+    assert chosen == view.choose(37, 53, view.canvases())
     expected, _ = split(rgb)
     np.testing.assert_allclose(lightness, expected, atol=1e-5)
     picture = join(expected, tf.image.resize(ab, (37, 53)))
@@ -97,6 +118,8 @@ def test_kotlin_uses_the_names_of_the_contract(name):
     else:
         from kcolor.color import constants
 
+        canvases = ", ".join(f"{high} to {wide}" for high, wide in view.canvases())
+        assert f"CANVASES = listOf({canvases})" in text
         assert f"LIGHTNESS_SCALE = {constants.LIGHTNESS_SCALE:g}f" in text
         assert f"AB_SCALE = {constants.AB_SCALE:g}f" in text
         for bound in (*constants.AB_MIN, *constants.AB_MAX):

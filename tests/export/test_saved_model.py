@@ -24,8 +24,9 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from kcolor.color.graph import split
 from kcolor.errors import DataError
-from kcolor.export import saved_model
-from kcolor.export.saved_model import canvases, colorize, export_saved_model
+from kcolor.export import graphs, saved_model
+from kcolor.export.saved_model import export_saved_model
+from kcolor.images import view
 from kcolor.runtimes.resolve import load_predictor
 from kcolor.runtimes.saved_model import SavedModelPredictor
 
@@ -154,8 +155,8 @@ def test_sepia_is_answered_as_its_gray_is(small):
 
     toneless = join(lightness, tf.zeros((*lightness.shape[:-1], 2)))
     difference = largest_difference(
-        colorize(small, tf.constant(sepia[None]), SIZE),
-        colorize(small, toneless, SIZE),
+        graphs.colorize_any(small, tf.constant(sepia[None]), view.canvases(SIZE)),
+        graphs.colorize_any(small, toneless, view.canvases(SIZE)),
     )
     assert difference <= 3  # lightness of 8-bit gray is rounded once more
 
@@ -212,29 +213,6 @@ def test_network_signature_takes_any_multiple_of_32(small, exported):
     )
     np.testing.assert_allclose(
         predictor.predict_ab(lightness), small(lightness), atol=1e-5
-    )
-
-
-def test_canvases_of_the_default_size():
-    assert canvases(256) == [(256, 256), (224, 320), (320, 224)]
-
-
-@pytest.mark.parametrize(
-    ("height", "width", "expected"),
-    [(100, 100, 0), (100, 150, 1), (150, 100, 2), (20, 500, 1), (500, 20, 2)],
-)
-def test_picture_gets_the_canvas_that_it_fills_best(height, width, expected):
-    assert int(saved_model._best_canvas(height, width, canvases(256))) == expected
-
-
-@pytest.mark.parametrize(("start", "count"), [(2, 5), (20, 3), (7, 1), (0, 32)])
-def test_mirror_is_that_of_opencv(start, count):
-    line = np.arange(count, dtype="uint8")[:, None]
-    expected = cv2.copyMakeBorder(
-        line, start, max(0, 32 - start - count), 0, 0, cv2.BORDER_REFLECT_101
-    )
-    np.testing.assert_array_equal(
-        saved_model._mirror(32, start, count), expected[:32, 0]
     )
 
 

@@ -19,13 +19,15 @@ from small_network import build_small
 from kcolor.cli.main import main
 from kcolor.color.graph import join, split
 from kcolor.errors import DataError
-from kcolor.export import flatbuffer, graphs, parity, report, tflite
+from kcolor.export import export, flatbuffer, graphs, parity, tflite
 from kcolor.export.model import load
 from kcolor.export.onnx import export_onnx
-from kcolor.export.tflite import ANY, ASPECTS, export_tflite
+from kcolor.export.tflite import ANY, export_tflite
+from kcolor.images import view
 from kcolor.models import build_resnet
 from kcolor.runtimes.litert import LiteRTPredictor
 from kcolor.runtimes.onnx import OnnxPredictor
+from kcolor.runtimes.resolve import load_predictor
 
 SIZE = 64
 ONE = {"serving_default": (SIZE, SIZE)}
@@ -144,7 +146,7 @@ def test_rgb_of_any_size_equals_keras(small, tmp_path):
     predictor = LiteRTPredictor("file", path)
     for i, (height, width) in enumerate(SIZES):
         image = parity.resized(parity.pictures(limit=3)[i : i + 1], (height, width))
-        expected = graphs.colorize_any(small, image, (SIZE, SIZE))
+        expected = graphs.colorize_any(small, image, view.canvases(SIZE))
         assert largest_difference(expected, predictor.predict_rgb(image)) <= 1
 
 
@@ -211,7 +213,7 @@ def test_dynamic_makes_the_weights_int8(small, float_file, tmp_path):
 def test_mixed_precision_network_is_exported_in_float32(tmp_path):
     model = build_small("mixed_float16")
     assert model.get_layer("conv").compute_dtype == "float16"
-    rebuilt = load(model)
+    rebuilt = load(model).model
     assert {layer.compute_dtype for layer in rebuilt.layers} == {"float32"}
     result = export_tflite(model, tmp_path / "mixed.tflite", sizes=ONE)
     assert result["differences"]["levels_max"] <= 1
@@ -341,7 +343,7 @@ def test_full_disk_leaves_nothing_behind(small, tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
     try:
         with pytest.raises((DataError, OSError)):
-            report.export(_saved(small, tmp_path), path, format="tflite", size=SIZE)
+            export(_saved(small, tmp_path), path, format="tflite", size=SIZE)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert not list(tmp_path.glob("*full*"))
@@ -467,7 +469,7 @@ def test_onnx_rgb_takes_pictures_of_any_size(small, tmp_path):
     predictor = OnnxPredictor("file", path)
     for i, (height, width) in enumerate(SIZES):
         image = random_image(height, width, seed=i)
-        expected = graphs.colorize_any(small, image, (SIZE, SIZE))
+        expected = graphs.colorize_any(small, image, view.canvases(SIZE))
         assert largest_difference(expected, predictor.predict_rgb(image)) <= 1
 
 
@@ -523,11 +525,19 @@ def test_defaults_of_command_and_function_are_equal():
 
     given = ["run", "-o", "x", "--format", "onnx"]
     options = main.commands["export"].make_context("export", given).params
-    for name, parameter in inspect.signature(report.export).parameters.items():
+    for name, parameter in inspect.signature(export).parameters.items():
         if parameter.default is not inspect.Parameter.empty:
             assert options[name] == parameter.default, name
 
 
-def test_aspects_have_equal_areas_within_a_tenth():
-    areas = [height * width for height, width in ASPECTS.values()]
-    assert max(areas) < 1.1 * min(areas)
+def test_a_bundled_preset_is_exported_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(parity, "PICTURES", 6)
+    (tmp_path / "mobile").mkdir()  # is not what is meant
+    monkeypatch.chdir(tmp_path)
+    export_onnx("mobile", "mobile.onnx", io="network", size=64)
+    lightness = np.asarray(split(random_image(64, 64))[0])
+    np.testing.assert_allclose(
+        load_predictor("mobile.onnx").predict_ab(lightness),
+        load_predictor("mobile").predict_ab(lightness),
+        atol=0.01,  # half precision in LiteRT
+    )

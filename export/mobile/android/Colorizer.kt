@@ -31,22 +31,31 @@ class Colorizer(model: File, threads: Int = 2) : AutoCloseable {
     }
 
     /**
-     * With `--io network --size N`: full resolution in little memory. The network sees a small
-     * copy; the colors are merged with the photograph's own lightness.
+     * With `--io network`: full resolution in little memory. The network sees a small copy, whole
+     * and unsquashed; the colors are merged with the photograph's own lightness.
      */
     fun colorizeFull(photo: Bitmap): Bitmap {
-        val shape = interpreter.getInputTensorFromSignature("lightness", SIGNATURE).shape()
-        val (height, width) = shape[1] to shape[2]
-        val small = pixels(scaled(photo, width, height))
+        val tensor = interpreter.getInputTensorFromSignature("lightness", SIGNATURE)
+        var (height, width) = tensor.shape()[1] to tensor.shape()[2]
+        if (tensor.shapeSignature()[1] < 0) {  // --size any
+            val canvas = LabMath.choose(photo.height, photo.width)
+            height = canvas.first
+            width = canvas.second
+            interpreter.resizeInput(0, intArrayOf(1, height, width, 1))
+            interpreter.allocateTensors()
+        }
+        val box = LabMath.fit(height, width, photo.height, photo.width)
+        val small = LabMath.lightness(pixels(scaled(photo, box.width, box.height)))
         val input = direct(4 * height * width)
-        input.asFloatBuffer().put(LabMath.lightness(small))
+        input.asFloatBuffer().put(LabMath.surround(small, box, height, width))
         val output = direct(4 * 2 * height * width)
         interpreter.runSignature(mapOf("lightness" to input), mapOf("ab" to output), SIGNATURE)
         val ab = FloatArray(2 * height * width)
         output.rewind()
         output.asFloatBuffer().get(ab)
         val full = pixels(photo)
-        LabMath.merge(full, photo.width, photo.height, ab, width, height)
+        val seen = LabMath.cut(ab, box, width)
+        LabMath.merge(full, photo.width, photo.height, seen, box.width, box.height)
         return Bitmap.createBitmap(full, photo.width, photo.height, Bitmap.Config.ARGB_8888)
     }
 

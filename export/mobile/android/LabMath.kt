@@ -1,6 +1,7 @@
 package kcolor
 
 import kotlin.math.abs
+import kotlin.math.ln
 import kotlin.math.max
 import kotlin.math.min
 import kotlin.math.pow
@@ -32,6 +33,47 @@ object LabMath {
     /** L* / 50 - 1 of each pixel; a toned scan loses its tone here. */
     fun lightness(pixels: IntArray): FloatArray =
         FloatArray(pixels.size) { root(luminance(pixels[it])) * 116f / LIGHTNESS_SCALE - 16f / LIGHTNESS_SCALE - 1f }
+
+    /** Where on a canvas the whole photograph lies; the rest is its mirror image. */
+    class Box(val top: Int, val left: Int, val height: Int, val width: Int)
+
+    /** The shapes, (height, width), that a network for any size is run at: kcolor's own. */
+    val CANVASES = listOf(352 to 192, 288 to 224, 256 to 256, 224 to 288, 192 to 352)
+
+    /** The canvas whose aspect is nearest to the photograph's. */
+    fun choose(height: Int, width: Int): Pair<Int, Int> {
+        fun misfit(canvas: Pair<Int, Int>) =
+            abs(ln(canvas.second.toDouble() * height / (canvas.first.toDouble() * width)))
+        var best = CANVASES[0]
+        for (canvas in CANVASES) if (misfit(canvas) < misfit(best)) best = canvas
+        return best
+    }
+
+    /** The largest box of the photograph's aspect in a canvas, in whole numbers as kcolor has it. */
+    fun fit(canvasHeight: Int, canvasWidth: Int, height: Int, width: Int): Box {
+        val rows = (2L * height * canvasWidth + width) / (2L * width)
+        val columns = (2L * width * canvasHeight + height) / (2L * height)
+        val boxHeight = max(1, min(rows, canvasHeight.toLong()).toInt())
+        val boxWidth = max(1, min(columns, canvasWidth.toLong()).toInt())
+        return Box((canvasHeight - boxHeight) / 2, (canvasWidth - boxWidth) / 2, boxHeight, boxWidth)
+    }
+
+    /** Puts the lightness of a box on its canvas and its mirror image around it. */
+    fun surround(lightness: FloatArray, box: Box, canvasHeight: Int, canvasWidth: Int): FloatArray =
+        FloatArray(canvasHeight * canvasWidth) {
+            val row = mirror(it / canvasWidth - box.top, box.height)
+            val column = mirror(it % canvasWidth - box.left, box.width)
+            lightness[row * box.width + column]
+        }
+
+    /** Cuts the box' part out of `ab` of a whole canvas. */
+    fun cut(ab: FloatArray, box: Box, canvasWidth: Int): FloatArray =
+        FloatArray(2 * box.height * box.width) {
+            val pixel = it / 2
+            val row = box.top + pixel / box.width
+            val column = box.left + pixel % box.width
+            ab[2 * (row * canvasWidth + column) + it % 2]
+        }
 
     /**
      * Gives a picture the colors that the network answered for its small copy.
@@ -116,6 +158,12 @@ object LabMath {
     private fun scaled(row: Int): DoubleArray {
         val sum = RGB_TO_XYZ[row].sum()
         return DoubleArray(3) { RGB_TO_XYZ[row][it] / sum }
+    }
+
+    private fun mirror(position: Int, count: Int): Int {
+        val period = max(2 * (count - 1), 1)
+        val at = abs(position) % period
+        return min(at, period - at)
     }
 
     private fun inverse(m: Array<DoubleArray>): Array<DoubleArray> {
