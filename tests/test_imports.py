@@ -39,7 +39,6 @@ UNTYPED = {
     "color",
     "parallel",
     "presets",
-    "runtimes",
 }
 
 
