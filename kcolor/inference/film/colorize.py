@@ -1,0 +1,305 @@
+"""From a film to the same film in color.
+
+The film is read twice, one reader some seconds ahead of the other. The first shrinks
+its frames, asks the network and steadies the colors; the second paints the frames at
+their full size and encodes them. So memory holds small views, whatever the film's size
+and length.
+"""
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from kcolor import __version__
+from kcolor.color import host
+from kcolor.errors import DataError
+from kcolor.images import exif
+from kcolor.inference.colorizer import Colorizer
+from kcolor.inference.film import steady
+from kcolor.inference.film.chroma import Painter
+from kcolor.inference.film.reading import Facts, Film
+from kcolor.inference.film.settings import FilmSettings, check_target
+from kcolor.inference.film.work import Stretch, Work, fingerprint
+from kcolor.inference.film.writing import Format, Times, assemble, encode
+from kcolor.parallel import cores, read_ahead
+
+# Frames of a stretch: it ends with the first shot behind the one, and wherever it is at
+# the other, where H.264 sets a frame to start from anyway.
+_SHORT, _LONG = 48, 250
+
+
+@dataclass
+class Report:
+    """How a film came out.
+
+    Attributes:
+        frames: Frames written.
+        expected: Frames that the source says it has, 0 if it does not.
+        damaged: Frames that could not be decoded; each shows the one before it again.
+        resumed: Of them, frames that an earlier run had finished.
+        left_out: What of the source the result's container does not take, in words.
+    """
+
+    frames: int = 0
+    expected: int = 0
+    damaged: int = 0
+    resumed: int = 0
+    left_out: list[str] = field(default_factory=list)
+
+
+def colorize_film(
+    colorizer: Colorizer,
+    source: Path,
+    target: Path,
+    settings: FilmSettings | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Colorizes one film.
+
+    An interrupted film goes on with its last finished stretch when it is colorized
+    again in the same way; until it is complete nothing is at `target`.
+
+    Args:
+        colorizer: The network and how strong its colors are.
+        source: The film, of any kind that FFmpeg reads.
+        target: The film to write; its suffix decides on the container.
+        settings: How; None: as `FilmSettings` is by default.
+        progress: Called with the frames that are done, and how many there are or 0.
+
+    Returns:
+        `Report`.
+
+    Raises:
+        DataError: If the film cannot be read, or not be written in this way.
+        OSError: If a file cannot be read, or the disk does not take the film.
+    """
+    settings = settings or FilmSettings()
+    check_target(target)
+    film = Film(source, settings.max_megapixels)
+    form = Format(film.facts, settings, target)
+    work = Work(target, _job(colorizer, source, settings, form))
+    try:
+        return _Run(colorizer, film, form, settings, work, progress).run(target)
+    except av.error.FFmpegError as error:
+        if isinstance(error, OSError) and error.errno:
+            raise OSError(error.errno, error.strerror, str(target)) from error
+        raise DataError(f"{target}: cannot be written ({error.strerror})") from error
+    except OSError as error:
+        if error.filename is not None and Path(error.filename) == source:
+            raise
+        # The user knows the film, not the work folder.
+        raise OSError(error.errno, error.strerror, str(target)) from error
+    finally:
+        work.close()
+
+
+def _job(colorizer, source, settings, form):
+    # All that the packets depend on: what was finished with other values is of no use.
+    stat = source.stat()
+    return {
+        "kcolor": __version__,
+        "source": [str(source.resolve()), stat.st_size, stat.st_mtime_ns],
+        "network": fingerprint(colorizer.network.path),
+        "colors": [
+            colorizer.saturation,
+            colorizer.blend,
+            colorizer.upsampling,
+            colorizer.render_size,
+        ],
+        "steady": settings.steady,
+        "format": form.describe(),
+    }
+
+
+class _Eye:
+    # What the network sees of a frame, and what it says.
+
+    def __init__(
+        self, colorizer: Colorizer, facts: Facts, painter: Painter, mode: str
+    ) -> None:
+        self._colorizer, self._painter = colorizer, painter
+        self._is_steady = mode != "off"
+        self._orientation = _orientation(facts.rotation)
+        # Faces are as wide as the audience sees them.
+        shown = max(1, round(facts.width * facts.pixel_aspect))
+        if exif.swaps_sides(self._orientation):
+            self._size = colorizer.view_size(shown, facts.height)[::-1]
+        else:
+            self._size = colorizer.view_size(facts.height, shown)
+
+    def shrink(self, luma: np.ndarray) -> np.ndarray:
+        view = self._painter.gray(luma, self._size)
+        return view if view.dtype == np.uint8 else (view >> 8).astype(np.uint8)
+
+    def see(self, item: tuple[np.ndarray | None, np.ndarray, bool]) -> steady.Small:
+        before, view, cut = item
+        _, ab = self._colorizer.predict(view, self._orientation)
+        if ab.shape[:2] != view.shape:  # Rounded twice.
+            ab = cv2.resize(ab, view.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        motion = None
+        if before is not None and not cut and self._is_steady:
+            motion = steady.link(before, view)
+        return steady.Small(view, ab.astype(np.float16), motion)
+
+
+class _Run:
+    # One film on its way.
+
+    def __init__(self, colorizer, film, form, settings, work, progress):
+        self._film, self._form, self._work = film, form, work
+        self._settings = settings
+        self._progress = progress or (lambda done, total: None)
+        self._painter = Painter(
+            film.facts,
+            depth=form.depth,
+            size=form.chroma_size,
+            saturation=colorizer.saturation,
+            guided=colorizer.upsampling == "guided",
+        )
+        self._blend = colorizer.blend
+        self._eye = _Eye(colorizer, film.facts, self._painter, settings.steady)
+        self._stopped = threading.Event()
+
+    def run(self, target: Path) -> Report:
+        stretches = self._work.stretches
+        resumed = sum(len(stretch.times.pts) for stretch in stretches)
+        report = Report(resumed, self._film.facts.frames, resumed=resumed)
+        with (
+            ThreadPoolExecutor(cores()) as seers,
+            ThreadPoolExecutor(cores()) as painters,
+            ThreadPoolExecutor(1) as ahead,
+        ):
+            try:
+                self._encode_all(self._windows(resumed, seers, ahead), painters, report)
+            finally:
+                self._stopped.set()
+        report.damaged = self._film.damaged
+        film = self._work.folder / f"film{target.suffix.lower()}"
+        times = Times(
+            np.concatenate([stretch.times.pts for stretch in stretches]),
+            np.concatenate([stretch.times.durations for stretch in stretches]),
+        )
+        packets = [stretch.packets for stretch in stretches]
+        report.left_out = assemble(self._film.path, film, self._form, packets, times)
+        self._work.publish(film)
+        return report
+
+    def _windows(self, start, seers, ahead) -> Iterator[steady.Window]:
+        # The windows from frame `start` on, each found while the one before is painted.
+        last = self._work.stretches[-1] if start else None
+        # Frames that cuts are decided by; an undisturbed run looks at the same ones.
+        first = max(0, start - steady.CUT_REACH - 1)
+        looked_at = itertools.islice(
+            steady.with_cuts(self._views(first)), start - first, None
+        )
+
+        def small_frames():
+            # A cut that only the flow noticed is known from the run before.
+            begins = last is not None and last.ends_shot
+            for small in read_ahead(seers, self._eye.see, looked_at, 2 * cores()):
+                if begins:
+                    small.link, begins = None, False
+                yield small
+
+        state = last.state if last is not None and not last.ends_shot else None
+        found = steady.windows(small_frames(), self._settings.steady, state)
+        coming = ahead.submit(next, found, None)
+        while (window := coming.result()) is not None:
+            coming = ahead.submit(next, found, None)
+            yield window
+
+    def _views(self, first):
+        film = Film(self._film.path, self._settings.max_megapixels)
+        for number, frame in enumerate(film.frames()):
+            if self._stopped.is_set():
+                return
+            if number >= first:
+                yield self._eye.shrink(frame.luma)
+
+    def _encode_all(self, windows, painters, report):
+        frames = self._film.frames()
+        for _ in itertools.islice(frames, report.frames):
+            pass
+        self._progress(report.frames, report.expected)
+        for window in windows:
+            stretch = _stretch(window, windows)
+            self._encode(stretch, frames, painters, report)
+        # What is left are packets that hold no frame.
+        for _ in frames:
+            pass
+
+    def _encode(self, stretch, frames, painters, report):
+        last: steady.Window
+        times: list[int] = []
+        durations: list[int] = []
+
+        def items():
+            nonlocal last
+            for last in stretch:
+                for small in last.frames:
+                    frame = next(frames, None)
+                    if frame is None:
+                        raise DataError(f"{self._film.path}: changed while it was read")
+                    times.append(frame.pts)
+                    durations.append(frame.duration)
+                    yield frame, small
+
+        def painted():
+            for picture in read_ahead(painters, self._paint, items(), 2 * cores()):
+                yield picture
+                report.frames += 1
+                self._progress(report.frames, report.expected)
+
+        packets = encode(self._form, painted(), self._work.data_path())
+        shown = Times(np.array(times), np.array(durations))
+        self._work.add(Stretch(packets, shown, last.state, last.ends_shot))
+
+    def _paint(self, item):
+        frame, small = item
+        planes = self._painter(frame.luma, host.lightness(small.gray), small.ab)
+        if self._blend != 1:
+            own = self._form.own_chroma(frame.picture)
+            planes = tuple(
+                cv2.addWeighted(plane, self._blend, kept, 1 - self._blend, 0)
+                for plane, kept in zip(planes, own, strict=True)
+            )
+        return self._form.frame(frame.luma, planes, frame.pts)
+
+
+def _stretch(window, following):
+    # The windows that are encoded in one go.
+    count = 0
+    while window is not None:
+        yield window
+        count += len(window.frames)
+        if count >= (_SHORT if window.ends_shot else _LONG):
+            return
+        window = next(following, None)
+
+
+def _orientation(rotation):
+    # EXIF's number for how a film is turned, 1 unless it is by quarters.
+    if rotation is None:
+        return 1
+    a, b, c, d = (int(np.sign(rotation[at])) for at in (0, 1, 3, 4))
+    return _ORIENTATIONS.get((a, b, c, d), 1)
+
+
+# Signs of the display matrix's a, b, c, d: x' = a x + c y, y' = b x + d y, y downwards.
+_ORIENTATIONS = {
+    (1, 0, 0, 1): 1,
+    (-1, 0, 0, 1): 2,
+    (-1, 0, 0, -1): 3,
+    (1, 0, 0, -1): 4,
+    (0, 1, 1, 0): 5,
+    (0, 1, -1, 0): 6,
+    (0, -1, -1, 0): 7,
+    (0, -1, 1, 0): 8,
+}

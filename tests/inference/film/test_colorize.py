@@ -1,0 +1,349 @@
+"""Tests for whole films: what goes through, and what an interruption leaves."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kcolor.errors import DataError
+from kcolor.inference.colorizer import Colorizer
+
+pytest.importorskip("av")
+skimage_data = pytest.importorskip("skimage.data")
+
+from film_clips import make_clip  # noqa: E402
+from film_files import QUARTER_TURN, read_film, write_film  # noqa: E402
+
+from kcolor.inference.film import colorize, work  # noqa: E402
+from kcolor.inference.film.colorize import colorize_film  # noqa: E402
+from kcolor.inference.film.settings import FilmSettings  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def grays():
+    return make_clip(skimage_data.astronaut(), pan=(1.5, 0.5)).gray
+
+
+@pytest.fixture(scope="module")
+def colorizer():
+    return Colorizer("mobile", threads=1)
+
+
+def test_everything_beside_the_picture_is_kept(tmp_path, colorizer, grays):
+    source = write_film(
+        tmp_path / "film.mkv",
+        grays,
+        sound=True,
+        subtitles=True,
+        chapters=True,
+        metadata={"title": "A film"},
+        time_base=Fraction(1, 1000),
+        step=40,
+        pixel_aspect=Fraction(16, 15),
+    )
+    target = tmp_path / "color.mkv"
+    report = colorize_film(colorizer, source, target)
+    before, after = read_film(source), read_film(target)
+    assert report.frames == len(grays) and not report.left_out
+    assert after.sound == before.sound and len(after.sound) > 5
+    assert after.sound_times == before.sound_times
+    assert after.texts == before.texts == [b"A line that is said."]
+    assert after.times == before.times
+    assert after.metadata["title"] == "A film"
+    assert after.languages == ["fra"]
+    assert [c["metadata"] for c in after.chapters] == [{"title": "The beginning"}]
+    assert after.aspect == Fraction(16, 15)
+    assert abs(after.duration - before.duration) <= 0.04
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_luma_stays_and_colors_come(tmp_path, colorizer, grays):
+    source = write_film(tmp_path / "film.mkv", grays)
+    target = tmp_path / "color.mkv"
+    colorize_film(colorizer, source, target, FilmSettings(codec="ffv1"))
+    before, after = read_film(source), read_film(target)
+    np.testing.assert_array_equal(after.lumas, before.lumas)
+    spread = np.ptp(np.array(after.frames, "int16"), axis=-1)
+    assert spread.mean() > 5
+
+
+def test_uneven_frame_times_are_kept(tmp_path, colorizer, grays):
+    steps = np.random.default_rng(3).integers(100, 2500, len(grays) - 1)
+    times = [7, *(7 + np.cumsum(steps)).tolist()]
+    source = write_film(tmp_path / "film.mp4", grays, times=times, sound=True)
+    target = tmp_path / "color.mp4"
+    colorize_film(colorizer, source, target)
+    before, after = read_film(source), read_film(target)
+    assert after.times == before.times
+    assert len(set(np.diff(after.times))) > 10
+    assert after.sound == before.sound
+
+
+def test_a_film_lying_on_its_side_stays_so_and_is_seen_upright(
+    tmp_path, colorizer, grays, monkeypatch
+):
+    lying = [np.ascontiguousarray(np.rot90(gray)) for gray in grays]
+    source = write_film(tmp_path / "film.mp4", lying, rotation=QUARTER_TURN)
+    target = tmp_path / "color.mp4"
+    seen = []
+    run = type(colorizer.network).__call__
+
+    def spy(network, lightness):
+        seen.append(lightness.shape)
+        return run(network, lightness)
+
+    monkeypatch.setattr(type(colorizer.network), "__call__", spy)
+    colorize_film(colorizer, source, target)
+    before, after = read_film(source), read_film(target)
+    assert after.rotation == before.rotation == -90
+    assert after.lumas[0].shape == (160, 96)
+    assert all(height < width for height, width in seen)
+
+
+@pytest.mark.parametrize(
+    "pix_fmt, codec, suffix, expected",
+    [
+        ("yuv420p10le", "h264", ".mp4", "yuv420p10le"),
+        ("yuv420p10le", "prores", ".mov", "yuv422p10le"),
+        ("yuv422p10le", "ffv1", ".mkv", "yuv420p10le"),
+    ],
+)
+def test_ten_bits_stay_ten_bits(
+    tmp_path, colorizer, grays, pix_fmt, codec, suffix, expected
+):
+    source = write_film(tmp_path / "film.mkv", grays[:4], pix_fmt=pix_fmt)
+    target = tmp_path / f"color{suffix}"
+    colorize_film(colorizer, source, target, FilmSettings(codec=codec))
+    before, after = read_film(source), read_film(target)
+    assert after.pix_fmt == expected
+    error = np.array(after.lumas, "int32") - np.array(before.lumas, "int32")
+    # H.264 adds 2 levels of 255 here, ProRes less.
+    assert np.abs(error).mean() < (0.1 if codec == "ffv1" else 12)
+
+
+def test_a_gray_film_keeps_its_whole_range(tmp_path, colorizer, grays):
+    source = write_film(
+        tmp_path / "film.mkv", grays[:4], codec="ffv1", pix_fmt="gray", options={}
+    )
+    target = tmp_path / "color.mkv"
+    colorize_film(colorizer, source, target, FilmSettings(codec="ffv1"))
+    after = read_film(target)
+    np.testing.assert_array_equal(after.lumas, grays[:4])
+    assert after.tags[0] == 2
+    light = np.array(after.frames, "float64") @ [0.299, 0.587, 0.114]
+    assert np.abs(light - grays[:4]).mean() < 1.5
+
+
+def test_odd_sides_get_an_edge_only_where_the_codec_needs_it(
+    tmp_path, colorizer, grays
+):
+    odd = [gray[:95, :159] for gray in grays[:3]]
+    source = write_film(
+        tmp_path / "film.mkv", odd, codec="ffv1", pix_fmt="gray", options={}
+    )
+    for codec, shape in (("h264", (96, 160)), ("ffv1", (95, 159))):
+        target = tmp_path / f"{codec}.mkv"
+        colorize_film(colorizer, source, target, FilmSettings(codec=codec))
+        assert read_film(target).lumas[0].shape == shape
+
+
+def test_steady_colors_change_less_than_those_frame_by_frame(
+    tmp_path, colorizer, grays
+):
+    source = write_film(tmp_path / "film.mkv", grays)
+    change = {}
+    for mode in ("off", "forward", "both"):
+        target = tmp_path / f"{mode}.mkv"
+        colorize_film(colorizer, source, target, FilmSettings("ffv1", steady=mode))
+        frames = np.array(read_film(target).frames, "float32")
+        opponent = frames[..., 0] - frames[..., 2]
+        change[mode] = np.abs(np.diff(opponent.mean(axis=(1, 2)))).mean()
+    assert change["both"] < change["forward"] < change["off"]
+
+
+def _small_stretches(monkeypatch):
+    monkeypatch.setattr(colorize, "_SHORT", 4)
+    monkeypatch.setattr(colorize, "_LONG", 6)
+    monkeypatch.setattr(colorize.steady, "WINDOW", 5)
+    monkeypatch.setattr(colorize.steady, "LOOKAHEAD", 3)
+
+
+def test_an_interrupted_film_goes_on_and_equals_an_undisturbed_one(
+    tmp_path, colorizer, grays, monkeypatch
+):
+    _small_stretches(monkeypatch)
+    # A cut in the middle, so that stretches end at it and elsewhere.
+    grays = grays[:12] + [gray[::-1] for gray in grays[12:]]
+    source = write_film(tmp_path / "film.mp4", grays, sound=True)
+    whole, target = tmp_path / "whole.mp4", tmp_path / "color.mp4"
+    colorize_film(colorizer, source, whole)
+
+    for stop in (3, 9, 14, 20):
+
+        def interrupt(done, total, stop=stop):
+            if done == stop:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            colorize_film(colorizer, source, target, progress=interrupt)
+        assert not target.exists()
+    report = colorize_film(colorizer, source, target)
+    assert report.resumed >= 10
+    assert target.read_bytes() == whole.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "color.mp4",
+        "film.mp4",
+        "whole.mp4",
+    ]
+
+
+def test_what_was_finished_with_other_settings_is_not_used(
+    tmp_path, colorizer, grays, monkeypatch
+):
+    _small_stretches(monkeypatch)
+    source = write_film(tmp_path / "film.mp4", grays)
+    target = tmp_path / "color.mp4"
+
+    def interrupt(done, total):
+        if done == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        colorize_film(colorizer, source, target, progress=interrupt)
+    report = colorize_film(colorizer, source, target, FilmSettings(quality=60))
+    assert report.resumed == 0
+
+
+def test_two_processes_do_not_write_one_film(tmp_path):
+    held = work.Work(tmp_path / "color.mp4", {})
+    with pytest.raises(DataError, match="another process"):
+        work.Work(tmp_path / "color.mp4", {})
+    held.close()
+    work.Work(tmp_path / "color.mp4", {}).close()
+
+
+def spoil(path, numbers):
+    """Wipes packets of an AVI."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"movi") + 4
+    for number in range(max(numbers) + 1):
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        if number in numbers:
+            data[at + 8 : at + 8 + size] = bytes(size)
+        at += 8 + size + size % 2
+    path.write_bytes(data)
+
+
+def test_damaged_frames_are_repeated_and_counted(tmp_path, colorizer, grays):
+    # Motion JPEG: each packet is a frame, so that damage stays where it is.
+    source = write_film(
+        tmp_path / "film.avi",
+        grays,
+        codec="mjpeg",
+        pix_fmt="yuvj420p",
+        time_base=Fraction(1, 25),
+        step=1,
+        options={},
+    )
+    spoil(source, (5, 6, 17))
+    target = tmp_path / "color.mkv"
+    report = colorize_film(colorizer, source, target, FilmSettings(codec="ffv1"))
+    after = read_film(target)
+    assert report.damaged == 3
+    assert len(after.lumas) == len(grays)
+    for number in (5, 6):
+        np.testing.assert_array_equal(after.lumas[number], after.lumas[4])
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (b"", "not a film"),
+        (b"no film at all " * 100, "not a film"),
+        (None, "no video"),
+    ],
+)
+def test_what_is_no_film_is_said_in_one_line(tmp_path, colorizer, content, words):
+    source = tmp_path / "film.mkv"
+    if content is None:
+        import av
+
+        with av.open(str(source), "w") as container:
+            stream = container.add_stream("flac", rate=44100)
+            frame = av.AudioFrame.from_ndarray(
+                np.zeros((1, 2048), "int16"), format="s16", layout="stereo"
+            )
+            frame.sample_rate = 44100
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    else:
+        source.write_bytes(content)
+    with pytest.raises(DataError, match=words) as error:
+        colorize_film(colorizer, source, tmp_path / "color.mkv")
+    assert str(source) in str(error.value) and "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_a_full_disk_is_named_and_leaves_no_film(
+    tmp_path, colorizer, grays, monkeypatch
+):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("needs /dev/full")
+    source = write_film(tmp_path / "film.mp4", grays[:6])
+    target = tmp_path / "color.mp4"
+    full = Path("/dev/full")
+    monkeypatch.setattr(work.Work, "data_path", lambda self: full)
+    with pytest.raises(OSError, match="No space left") as error:
+        colorize_film(colorizer, source, target)
+    assert str(error.value.filename) == str(target)
+    assert not target.exists()
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_a_film_goes_on_to_the_same_end(tmp_path, grays):
+    frames = [*itertools.chain(*[grays, grays[::-1]] * 6)]
+    source = write_film(tmp_path / "film.mp4", frames, sound=True)
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from kcolor.inference.colorizer import Colorizer\n"
+        "from kcolor.inference.film import colorize\n"
+        "colorize._SHORT = colorize._LONG = 30\n"
+        "colorize.steady.WINDOW, colorize.steady.LOOKAHEAD = 20, 8\n"
+        "colorizer = Colorizer('mobile', threads=1)\n"
+        "colorize.colorize_film(colorizer, *map(Path, sys.argv[1:]))\n"
+    )
+
+    def start(target):
+        return subprocess.Popen([sys.executable, "-c", code, source, target])
+
+    whole = tmp_path / "whole.mp4"
+    begun = time.monotonic()
+    assert start(whole).wait() == 0
+    length = time.monotonic() - begun
+    rng = np.random.default_rng(0)
+    target = tmp_path / "color.mp4"
+    kills = 0
+    for _ in range(60):
+        process = start(target)
+        time.sleep(rng.uniform(0.3, 1.0) * min(length, 6))
+        if process.poll() is None:
+            assert not target.exists()
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait()
+        if target.exists():
+            assert target.read_bytes() == whole.read_bytes()
+            target.unlink()
+        if kills >= 20:
+            break
+    assert kills >= 20
+    assert start(target).wait() == 0
+    assert target.read_bytes() == whole.read_bytes()
