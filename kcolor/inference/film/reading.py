@@ -109,10 +109,11 @@ class Film:
         """
         with opened(self.path) as container:
             stream = self._stream(container)
-            first = next(self._decoded(container, stream), None)
+            pictures = (picture for picture, _ in self._decoded(container, stream))
+            first = next((picture for picture in pictures if picture), None)
             if first is None:
                 raise DataError(f"{self.path}: not one frame of it can be decoded")
-            self.facts = _facts(container, stream, first[0])
+            self.facts = _facts(container, stream, first)
 
     def frames(self) -> Iterator[Frame]:
         """Reads the film from its beginning.

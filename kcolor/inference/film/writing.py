@@ -342,8 +342,8 @@ def _add_copies(old, new, video):
     for stream in old.streams:
         if stream is video or stream.index == video.index:
             continue
-        name = stream.name if stream.type != "data" else "data"
-        what = f"{stream.type} {name or 'of an unknown codec'}"
+        context = stream.codec_context
+        name = "of an unknown codec" if context is None else context.name
         try:
             copy = new.add_stream_from_template(stream, opaque=True)
         except (ValueError, AttributeError, av.error.FFmpegError) as error:
@@ -352,7 +352,7 @@ def _add_copies(old, new, video):
                     f"{new.name}: this kind of file does not take the film's sound "
                     f"({name}); write a .mkv"
                 ) from error
-            left_out.append(what)
+            left_out.append(f"{stream.type} {name}")
             continue
         copy.metadata.update(stream.metadata)
         copy.disposition = stream.disposition

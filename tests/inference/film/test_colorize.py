@@ -262,6 +262,25 @@ def test_damaged_frames_are_repeated_and_counted(tmp_path, colorizer, grays):
         np.testing.assert_array_equal(after.lumas[number], after.lumas[4])
 
 
+def test_a_film_whose_first_frames_are_lost_begins_with_the_next(
+    tmp_path, colorizer, grays
+):
+    source = write_film(
+        tmp_path / "film.avi",
+        grays[:8],
+        codec="mjpeg",
+        pix_fmt="yuvj420p",
+        time_base=Fraction(1, 25),
+        step=1,
+        options={},
+    )
+    spoil(source, (0, 1))
+    target = tmp_path / "color.mkv"
+    report = colorize_film(colorizer, source, target)
+    assert (report.damaged, report.frames) == (2, 6)
+    assert len(read_film(target).lumas) == 6
+
+
 @pytest.mark.parametrize(
     "content, words",
     [
