@@ -33,14 +33,6 @@ ALLOWED = {
     "cli": None,  # everything
 }
 
-# Rooms whose public functions do not all say their types yet.
-UNTYPED = {
-    "cli",
-    "color",
-    "parallel",
-    "presets",
-}
-
 
 def imported(path):
     for node in ast.walk(ast.parse(path.read_text())):
@@ -103,10 +95,7 @@ def test_public_functions_say_their_types(part):
         for name, function in public_functions(ast.parse(path.read_text()).body)
         if lacks_types(function, "." in name)
     ]
-    if part in UNTYPED:
-        assert found, f"{part} says all its types: take it out of UNTYPED"
-    else:
-        assert not found
+    assert not found
 
 
 @pytest.mark.parametrize("part", ["color", "models", "losses", "metrics"])

@@ -1,6 +1,7 @@
 """`kcolor colorize`."""
 
 from contextlib import nullcontext
+from typing import Any
 
 import click
 
@@ -87,7 +88,7 @@ _QUALITIES = " and ".join(
     show_default=True,
     help="Refuse larger photographs.",
 )
-def colorize(inputs, **options):
+def colorize(inputs: tuple[str, ...], **options: Any) -> None:
     """Colorize photographs: files, folders with all that is in them, or '-'.
 
     \b

@@ -1,5 +1,7 @@
 """`kcolor data`."""
 
+from typing import Any
+
 import click
 
 from kcolor.cli.shared import augmentation_options
@@ -7,7 +9,7 @@ from kcolor.errors import DataError
 
 
 @click.group()
-def data():
+def data() -> None:
     """Look at photographs before a training: check them, preview them."""
 
 
@@ -15,7 +17,7 @@ def data():
 @click.argument("source", metavar="SRC")
 @click.option("--against", metavar="SRC", help="Find pictures that are in both.")
 @click.option("--json", "json_file", metavar="FILE", help="Write the findings as JSON.")
-def data_check(source, against, json_file):
+def data_check(source: str, against: str | None, json_file: str | None) -> None:
     """Count, measure and compare the pictures of SRC.
 
     Names unreadable files, gray and toned pictures, duplicates (also resized,
@@ -27,9 +29,9 @@ def data_check(source, against, json_file):
     from kcolor.files import write_json
     from kcolor.progress import progress_bar
 
-    sources = open_source(source), against and open_source(against)
+    other = open_source(against) if against else None
     with progress_bar("Checked") as show:
-        findings = check(*sources, progress=show)
+        findings = check(open_source(source), other, progress=show)
     for line in report_lines(findings):
         click.echo(line)
     if json_file:
@@ -45,7 +47,7 @@ def data_check(source, against, json_file):
 @click.option("--count", default=8, show_default=True, help="Pictures to draw.")
 @augmentation_options
 @click.option("--seed", default=0, show_default=True)
-def data_preview(sources, output, **options):
+def data_preview(sources: tuple[str, ...], output: str, **options: Any) -> None:
     """Draw the first pictures that `kcolor fit` would train on: input and target."""
     from pathlib import Path
 
@@ -54,8 +56,7 @@ def data_preview(sources, output, **options):
     from kcolor.data.preview import preview
     from kcolor.files import replacing
 
-    output = Path(output)
-    if not cv2.haveImageWriter(output.name):
+    if not cv2.haveImageWriter(Path(output).name):
         raise DataError(f"{output}: not the name of a picture file, such as sheet.png")
     sheet = preview(list(sources), **options)
     with replacing(output) as temporary:

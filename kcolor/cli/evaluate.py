@@ -1,5 +1,7 @@
 """`kcolor evaluate`."""
 
+from typing import Any
+
 import click
 
 from kcolor.cli.shared import MODEL
@@ -48,7 +50,15 @@ from kcolor.errors import DataError
 @click.option("--report", metavar="DIR", help="Write a page with charts and pictures.")
 @click.option("--batch-size", default=8, show_default=True, help="Changes no figure.")
 @click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
-def evaluate(models, data, metrics, json_file, per_image, report, **options):
+def evaluate(
+    models: tuple[str, ...],
+    data: str,
+    metrics: str | None,
+    json_file: str | None,
+    per_image: str | None,
+    report: str | None,
+    **options: Any,
+) -> None:
     """Measure MODELs against the truth, always beside the row gray.
 
     MODEL is a preset, a run folder, or a .keras, .tflite, .onnx or SavedModel path. All

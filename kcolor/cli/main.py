@@ -5,6 +5,7 @@ here and nowhere else; click itself answers wrong usage with exit 2.
 """
 
 import logging
+from typing import Any
 
 import click
 
@@ -36,7 +37,7 @@ _EXTRAS = {
 class _Group(click.Group):
     """Turns the errors of every command into one line and the agreed exit codes."""
 
-    def invoke(self, ctx):
+    def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except click.exceptions.Exit:
@@ -72,7 +73,7 @@ def _missing(error):
 )
 @click.version_option(__version__, prog_name="kcolor")
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
-def main(debug):
+def main(debug: bool) -> None:
     """Colorize black-and-white photographs; train, evaluate and export the models."""
     if debug:
         log_to_terminal(logging.DEBUG)

@@ -16,7 +16,7 @@ _NO_PROSE = ("name", "bundled", "megabytes", "milliseconds", "figures", "history
 
 @click.command()
 @click.argument("name", type=MODEL, required=False)
-def models(name):
+def models(name: str | None) -> None:
     """List the models of kcolor with their size, speed and figures.
 
     With NAME, show that model's card: what it was made from and what it is good for.

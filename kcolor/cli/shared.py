@@ -16,7 +16,9 @@ class _Model(click.ParamType):
 
     name = "model"
 
-    def shell_complete(self, ctx, param, incomplete):
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
         from kcolor import presets
 
         found = [name for name in presets.names() if name.startswith(incomplete)]

@@ -20,7 +20,7 @@ from kcolor.color.constants import (
 )
 
 
-def rgb_to_lab(rgb):
+def rgb_to_lab(rgb: keras.KerasTensor) -> keras.KerasTensor:
     """Converts gamma-encoded sRGB to CIE L*a*b* (D65, 2 degree observer).
 
     Args:
@@ -51,7 +51,7 @@ def rgb_to_lab(rgb):
     return ops.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)], axis=-1)
 
 
-def lab_to_rgb(lab, gamut="clip"):
+def lab_to_rgb(lab: keras.KerasTensor, gamut: str = "clip") -> keras.KerasTensor:
     """Converts CIE L*a*b* to sRGB.
 
     Args:
@@ -88,7 +88,7 @@ def lab_to_rgb(lab, gamut="clip"):
     )
 
 
-def opponent_colorfulness(rgb):
+def opponent_colorfulness(rgb: keras.KerasTensor) -> keras.KerasTensor:
     """Computes colorfulness from opponent channels; differentiable but at one color.
 
     Args:
@@ -109,7 +109,7 @@ def opponent_colorfulness(rgb):
     return spread + 0.3 * offset
 
 
-def split(rgb):
+def split(rgb: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """Splits uint8 RGB into what the network sees and what it predicts.
 
     Args:
@@ -132,7 +132,7 @@ def split(rgb):
     return lab[..., :1] / LIGHTNESS_SCALE - 1.0, lab[..., 1:] / AB_SCALE
 
 
-def recompose(lightness, ab):
+def recompose(lightness: keras.KerasTensor, ab: keras.KerasTensor) -> keras.KerasTensor:
     """Merges lightness and ab into float RGB; differentiable.
 
     Args:
@@ -151,7 +151,7 @@ def recompose(lightness, ab):
     return lab_to_rgb(lab, gamut="desaturate")
 
 
-def join(lightness, ab):
+def join(lightness: keras.KerasTensor, ab: keras.KerasTensor) -> keras.KerasTensor:
     """Merges lightness and ab into uint8 RGB, the inverse of `split`.
 
     Args:

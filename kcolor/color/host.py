@@ -6,11 +6,13 @@ worked through in row tiles that stay in the cache.
 """
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 
+from kcolor.color import curves
 from kcolor.color.constants import (
     AB_MAX,
     AB_MIN,
@@ -23,8 +25,8 @@ from kcolor.color.constants import (
 
 # f(X/Xn) - f(Y/Yn) = a* / 500 and f(Z/Zn) - f(Y/Yn) = -b* / 200.
 _AB_TO_F = np.array([AB_SCALE / 500, -AB_SCALE / 200], "float32")
-_F_LOW = (AB_MIN[0] / 500, -AB_MAX[1] / 200)
-_F_HIGH = (AB_MAX[0] / 500, -AB_MIN[1] / 200)
+_F_LOW = np.array([AB_MIN[0] / 500, -AB_MAX[1] / 200], "float32")
+_F_HIGH = np.array([AB_MAX[0] / 500, -AB_MIN[1] / 200], "float32")
 
 # (fx, fy, fz, 1) to lightness and ab.
 _F_TO_SPLIT = np.array(
@@ -35,6 +37,8 @@ _F_TO_SPLIT = np.array(
     ]
 )
 
+_WEIGHTS = RGB_TO_WHITE_XYZ[1].astype("float32")
+
 # Pixels a tile holds: a dozen float32 planes of it stay within a core's cache.
 _TILE = 1 << 15
 # Below this many pixels starting threads costs more than they save.
@@ -44,85 +48,9 @@ _ALONE = 1 << 18
 _WINDOW = 7
 _EDGE = 0.05
 _GAIN = 0.6
-# Steps of linear light behind the 8-bit output: 0.2 levels apart at black, where the
-# sRGB curve is steepest, so a value is off by 0.1 at most before it is rounded.
-_STEPS = (1 << 14) - 1
 
 
-def linearize(rgb):
-    """Undoes the sRGB curve.
-
-    Args:
-        rgb: Float array, gamma-encoded, in `[0, 1]`.
-
-    Returns:
-        Array of the same shape, linear light, in `[0, 1]`.
-    """
-    curve = ((np.maximum(rgb, 0.04045) + 0.055) / 1.055) ** 2.4
-    return np.where(rgb <= 0.04045, rgb / 12.92, curve)
-
-
-def linear_to_srgb(linear):
-    """Applies the sRGB curve, the inverse of `linearize`.
-
-    Args:
-        linear: Float array, linear light, in `[0, 1]`.
-
-    Returns:
-        Array of the same shape, gamma-encoded, in `[0, 1]`.
-    """
-    curve = 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055
-    return np.where(linear <= 0.0031308, 12.92 * linear, curve)
-
-
-def _cube_root(luminance):
-    # CIE's f, of which L* is 116 f - 16.
-    return np.where(
-        luminance > DELTA**3,
-        np.cbrt(np.maximum(luminance, DELTA**3)),
-        luminance / (3 * DELTA**2) + 4 / 29,
-    )
-
-
-_WEIGHTS = RGB_TO_WHITE_XYZ[1].astype("float32")
-_LINEAR_8 = linearize(np.arange(256) / 255).astype("float32")
-_ROOT_8 = _cube_root(linearize(np.arange(256) / 255)).astype("float32")
-# A step is what truncation leaves, so its middle speaks for it.
-_MIDDLES = np.minimum((np.arange(65536) + 0.5) / _STEPS, 1)
-_OUT_8 = (linear_to_srgb(_MIDDLES) * 255 + 0.5).astype("uint8")
-
-
-def _has_wide_lut():
-    try:
-        cv2.LUT(np.zeros((1, 1), "uint16"), _OUT_8)
-    except cv2.error:
-        return False
-    return True
-
-
-_WIDE_LUT = _has_wide_lut()
-
-
-class _Tables:
-    """Tables that only color or 16-bit input needs, made on first use."""
-
-    _made = {}
-
-    @classmethod
-    def get(cls, name):
-        if name not in cls._made:
-            steps = np.arange(65536) / 65535
-            if name == "root":
-                table = _cube_root(steps)
-            elif name == "linear_16":
-                table = linearize(steps)
-            else:
-                table = _cube_root(linearize(steps))
-            cls._made[name] = table.astype("float32")
-        return cls._made[name]
-
-
-def lightness(pixels):
+def lightness(pixels: np.ndarray) -> np.ndarray:
     """Measures L* of each pixel; the tint of a toned scan goes no further than here.
 
     Args:
@@ -143,10 +71,10 @@ def _measure(pixels, luminance, root, linear=None, steps=None):
     if pixels.dtype != np.uint8:
         _measure_16(pixels, luminance, root)
     elif pixels.ndim == 2:
-        cv2.LUT(pixels, _LINEAR_8, luminance)
-        cv2.LUT(pixels, _ROOT_8, root)
+        cv2.LUT(pixels, curves.LINEAR_8, luminance)
+        cv2.LUT(pixels, curves.ROOT_8, root)
     else:
-        linear = cv2.LUT(pixels, _LINEAR_8, linear)
+        linear = cv2.LUT(pixels, curves.LINEAR_8, linear)
         cv2.transform(linear, _WEIGHTS[None], luminance)
         # Y and f from one rounded number, so that they belong to the same gray.
         luminance *= np.float32(65535)
@@ -154,22 +82,22 @@ def _measure(pixels, luminance, root, linear=None, steps=None):
         steps = np.empty(root.shape, "uint16") if steps is None else steps
         np.copyto(steps, luminance, casting="unsafe")
         np.multiply(steps, np.float32(1 / 65535), out=luminance)
-        _look_up(steps, _Tables.get("root"), root)
+        curves.look_up(steps, curves.root_of_linear(), root)
 
 
 def _measure_16(pixels, luminance, root):
-    linear = _Tables.get("linear_16")
+    linear = curves.linear_16()
     if pixels.ndim == 2:
         luminance[:] = linear[pixels]
-        root[:] = _Tables.get("root_16")[pixels]
+        root[:] = curves.root_16()[pixels]
         return
     luminance[:] = linear[pixels[..., 0]] * _WEIGHTS[0]
     luminance += linear[pixels[..., 1]] * _WEIGHTS[1]
     luminance += linear[pixels[..., 2]] * _WEIGHTS[2]
-    root[:] = _cube_root(luminance)
+    root[:] = curves.cube_root(luminance)
 
 
-def split_on_host(batch):
+def split_on_host(batch: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
     """Does what `graph.split` does, in OpenCV: 9 times as fast as TensorFlow on a CPU.
 
     Args:
@@ -186,7 +114,7 @@ def split_on_host(batch):
     linear, f, dark = (np.empty(shape, np.float32) for _ in range(3))
     corner = np.float32(DELTA**3)
     for picture, out in zip(batch, result, strict=True):
-        cv2.LUT(picture, _LINEAR_8, linear)
+        cv2.LUT(picture, curves.LINEAR_8, linear)
         cv2.transform(linear, RGB_TO_WHITE_XYZ, f)
         # f is a cube root and, below the corner, its tangent there.
         np.subtract(f, corner, out=dark)
@@ -199,7 +127,15 @@ def split_on_host(batch):
     return result
 
 
-def recolor(pixels, ab, saturation=1.0, guide=None, out=None, blend=1.0, threads=1):
+def recolor(
+    pixels: np.ndarray,
+    ab: np.ndarray,
+    saturation: float = 1.0,
+    guide: np.ndarray | None = None,
+    out: np.ndarray | None = None,
+    blend: float = 1.0,
+    threads: int = 1,
+) -> np.ndarray:
     """Merges a photograph's own lightness with the colors of its small view.
 
     Args:
@@ -223,7 +159,7 @@ def recolor(pixels, ab, saturation=1.0, guide=None, out=None, blend=1.0, threads
         out = np.empty((height, width, 3), pixels.dtype)
     offsets = ab * (_AB_TO_F * np.float32(saturation))
     if guide is None:
-        offsets = np.clip(offsets, np.float32(_F_LOW), np.float32(_F_HIGH))
+        offsets = np.clip(offsets, _F_LOW, _F_HIGH)
         planes = cv2.split(offsets)
     else:
         planes = _local_lines(guide, offsets)
@@ -313,7 +249,7 @@ class _Tile:
             slopes *= fy
             offsets += slopes
             for offset, low, high in zip(offsets, _F_LOW, _F_HIGH, strict=True):
-                np.clip(offset, np.float32(low), np.float32(high), out=offset)
+                np.clip(offset, low, high, out=offset)
         self._cube(offsets, fy, y, planes[2:4], planes[4:6])
         # Each row of the matrix sums to 1, so gray passes through it unchanged and
         # only the offsets of X and Z from Y need weights.
@@ -327,7 +263,7 @@ class _Tile:
             self._to_levels(linear, out)
         else:
             for at, channel in enumerate(linear):
-                out[..., at] = linear_to_srgb(channel) * 65535 + 0.5
+                out[..., at] = curves.linear_to_srgb(channel) * 65535 + 0.5
 
     def _cube(self, offsets, fy, y, cubes, spare):
         # From f(X) - f(Y) and f(Z) - f(Y) to X - Y and Z - Y, in place.
@@ -369,18 +305,10 @@ class _Tile:
 
     def _to_levels(self, linear, out):
         steps, levels = self._steps[:, : len(out)], self._levels[:, : len(out)]
-        np.multiply(linear, np.float32(_STEPS), out=steps, casting="unsafe")
+        np.multiply(linear, np.float32(curves.STEPS), out=steps, casting="unsafe")
         for step, level in zip(steps, levels, strict=True):
-            _look_up(step, _OUT_8, level)
+            curves.look_up(step, curves.OUT_8, level)
         cv2.merge(list(levels), out)
-
-
-def _look_up(steps, table, out):
-    # OpenCV looks 16-bit values up since 5.0, three times as fast as NumPy.
-    if _WIDE_LUT:
-        cv2.LUT(steps, table, out)
-    else:
-        np.take(table, steps, out=out, mode="clip")
 
 
 def _local_lines(guide, offsets):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kcolor.color.host import linear_to_srgb
+from kcolor.color.curves import linear_to_srgb
 
 # Linear sRGB to the profiles' own white, D50: IEC 61966-2-1 through the Bradford
 # adaptation of ICC.1, as in every sRGB profile.

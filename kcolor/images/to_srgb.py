@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from kcolor.color.host import linear_to_srgb
+from kcolor.color.curves import linear_to_srgb
 from kcolor.images import icc
 from kcolor.images.page import to_8_bits
 

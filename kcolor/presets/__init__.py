@@ -11,7 +11,7 @@ from kcolor.errors import DataError
 _FOLDER = Path(__file__).parent
 
 
-def names():
+def names() -> list[str]:
     """Names of the bundled presets, sorted.
 
     Returns:
@@ -20,7 +20,7 @@ def names():
     return sorted(path.stem for path in _FOLDER.glob("*.tflite"))
 
 
-def find(name):
+def find(name: str) -> Path:
     """Finds a bundled network.
 
     Args:
@@ -38,7 +38,7 @@ def find(name):
     return _FOLDER / f"{name}.tflite"
 
 
-def cards():
+def cards() -> dict[str, dict]:
     """Reads the cards that say how presets were made and what they score.
 
     Returns:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from kcolor.color import host
+from kcolor.color import curves, host
 from kcolor.images.view import shrink
 
 
@@ -110,7 +110,7 @@ def test_an_opencv_without_16_bit_tables_gives_the_same(monkeypatch):
     rgb = rng.integers(0, 256, (61, 83, 3)).astype("uint8")
     ab = rng.uniform(-0.5, 0.5, (7, 9, 2)).astype("float32")
     expected = host.recolor(rgb, ab)
-    monkeypatch.setattr(host, "_WIDE_LUT", False)
+    monkeypatch.setattr(curves, "_WIDE_LUT", False)
     np.testing.assert_array_equal(host.recolor(rgb, ab), expected)
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
-from kcolor.color import host
+from kcolor.color import curves, host
 from kcolor.errors import DataError
 from kcolor.images import decode, encode, exif, formats, icc, opening, to_srgb
 from kcolor.inference.colorizer import Colorizer
@@ -212,7 +212,7 @@ def _gamma_profile(space="RGB"):
 def test_a_profile_is_converted_to_srgb_and_the_result_tagged(
     tmp_path, colorizer, suffix
 ):
-    linear = np.rint(255 * host.linearize(_gray() / 255)).astype("uint8")
+    linear = np.rint(255 * curves.linearize(_gray() / 255)).astype("uint8")
     image = Image.fromarray(linear).convert("RGB")
     options = {"quality": 98} if suffix != "webp" else {"lossless": True}
     source = _save(
@@ -228,7 +228,7 @@ def test_a_profile_is_converted_to_srgb_and_the_result_tagged(
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_the_profile_of_a_16_bit_file_is_converted_too(tmp_path, colorizer, suffix):
     gray = _gray(dtype="uint16")
-    linear = np.rint(65535 * host.linearize(gray / 65535)).astype("uint16")
+    linear = np.rint(65535 * curves.linearize(gray / 65535)).astype("uint16")
     page = decode.Page(
         np.dstack([linear] * 3), metadata={"icc_profile": _gamma_profile()}
     )
@@ -259,7 +259,7 @@ def test_the_profile_of_a_16_bit_file_is_converted_too(tmp_path, colorizer, suff
                 *(round(65536 * v) for v in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92)),
                 round(65536 * 0.04045),
             ),
-            host.linearize,
+            curves.linearize,
         ),
         (
             b"para\0\0\0\0\0\x02\0\0"
