@@ -4,12 +4,11 @@ A red face is worse than a gray one: a mean over pixels hides a few saturated bl
 a share of pixels counts them.
 """
 
-from typing import Any
-
 import keras
 from keras import ops
 
 from kcolor.color.graph import rgb_to_lab
+from kcolor.metrics.mean import MeanOverImages
 from kcolor.metrics.stored import as_float, pair_as_stored
 
 # Units of ab; chosen by eye.
@@ -44,13 +43,8 @@ def _chroma(stored):
     return ops.sqrt(ops.sum(ops.square(ab), axis=-1))
 
 
-class ChromaExcess(keras.metrics.MeanMetricWrapper):
+class ChromaExcess(MeanOverImages):
     """Streams the mean of `chroma_excess` over images."""
 
     def __init__(self, name: str = "chroma_excess", dtype: str = "float32") -> None:
-        super().__init__(chroma_excess, name=name, dtype=dtype)
-        self._direction = "down"
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the arguments of the constructor."""
-        return {"name": self.name, "dtype": self.dtype}
+        super().__init__(chroma_excess, name, dtype, direction="down")

@@ -6,12 +6,12 @@ of, and most of the trigonometry disappears.
 """
 
 import math
-from typing import Any
 
 import keras
 from keras import ops
 
 from kcolor.color.graph import rgb_to_lab
+from kcolor.metrics.mean import MeanOverImages
 from kcolor.metrics.stored import as_float, pair_as_stored
 
 # Two hues this close to opposite (radians) count as exactly opposite. float32 cannot
@@ -150,13 +150,8 @@ def _cos_minus(cosine, sine, degrees):
     return cosine * math.cos(angle) + sine * math.sin(angle)
 
 
-class CIEDE2000(keras.metrics.MeanMetricWrapper):
+class CIEDE2000(MeanOverImages):
     """Streams the mean of `ciede2000` over images."""
 
     def __init__(self, name: str = "ciede2000", dtype: str = "float32") -> None:
-        super().__init__(ciede2000, name=name, dtype=dtype)
-        self._direction = "down"
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the arguments of the constructor."""
-        return {"name": self.name, "dtype": self.dtype}
+        super().__init__(ciede2000, name, dtype, direction="down")

@@ -4,11 +4,10 @@ A variant in circulation takes absolute values of the two opponent channels; its
 are lower and cannot be compared.
 """
 
-from typing import Any
-
 import keras
 
 from kcolor.color.graph import opponent_colorfulness
+from kcolor.metrics.mean import MeanOverImages
 from kcolor.metrics.stored import as_stored
 
 
@@ -54,25 +53,17 @@ def _of_prediction(y_true, y_pred):
     return colorfulness(y_pred)
 
 
-class Colorfulness(keras.metrics.MeanMetricWrapper):
+class Colorfulness(MeanOverImages):
     """Streams the mean of `colorfulness` over predictions; the truth is not used."""
 
     def __init__(self, name: str = "colorfulness", dtype: str = "float32") -> None:
-        super().__init__(_of_prediction, name=name, dtype=dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the arguments of the constructor."""
-        return {"name": self.name, "dtype": self.dtype}
+        super().__init__(_of_prediction, name, dtype)
 
 
-class ColorfulnessDifference(keras.metrics.MeanMetricWrapper):
+class ColorfulnessDifference(MeanOverImages):
     """Streams the mean of `colorfulness_difference` over images; best at 0."""
 
     def __init__(
         self, name: str = "colorfulness_difference", dtype: str = "float32"
     ) -> None:
-        super().__init__(colorfulness_difference, name=name, dtype=dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the arguments of the constructor."""
-        return {"name": self.name, "dtype": self.dtype}
+        super().__init__(colorfulness_difference, name, dtype)

@@ -5,11 +5,11 @@ images first is another figure, off by several dB.
 """
 
 import math
-from typing import Any
 
 import keras
 from keras import ops
 
+from kcolor.metrics.mean import MeanOverImages
 from kcolor.metrics.stored import pair_as_stored
 
 
@@ -33,13 +33,8 @@ def psnr(y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTen
     return ops.where(error > 0, decibel, ops.full_like(decibel, math.inf))
 
 
-class PSNR(keras.metrics.MeanMetricWrapper):
+class PSNR(MeanOverImages):
     """Streams the mean of `psnr` over images; inf once two images were equal."""
 
     def __init__(self, name: str = "psnr", dtype: str = "float32") -> None:
-        super().__init__(psnr, name=name, dtype=dtype)
-        self._direction = "up"
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the arguments of the constructor."""
-        return {"name": self.name, "dtype": self.dtype}
+        super().__init__(psnr, name, dtype, direction="up")

@@ -5,12 +5,11 @@ use_sample_covariance=False, data_range=255, channel_axis=-1)`; its default sett
 flat 7x7 window) give other figures.
 """
 
-from typing import Any
-
 import keras
 import numpy as np
 from keras import ops
 
+from kcolor.metrics.mean import MeanOverImages
 from kcolor.metrics.stored import as_float, pair_as_stored
 
 SIGMA = 1.5
@@ -75,13 +74,8 @@ def _blur(images):
     return images
 
 
-class SSIM(keras.metrics.MeanMetricWrapper):
+class SSIM(MeanOverImages):
     """Streams the mean of `ssim` over images."""
 
     def __init__(self, name: str = "ssim", dtype: str = "float32") -> None:
-        super().__init__(ssim, name=name, dtype=dtype)
-        self._direction = "up"
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the arguments of the constructor."""
-        return {"name": self.name, "dtype": self.dtype}
+        super().__init__(ssim, name, dtype, direction="up")

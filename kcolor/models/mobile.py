@@ -22,8 +22,7 @@ def build_mobile(
         backbone_weights: Its initial values, see `build_backbone`.
 
     Returns:
-        Functional `keras.Model` from `lightness`, float32 `(B, H, W, 1)`, to `ab`,
-        float32 `(B, H, W, 2)`, both in [-1, 1]; H and W are multiples of 32.
+        `keras.Model` named `mobile`, from lightness to ab as `kcolor.models` says.
     """
     lightness = keras.Input((None, None, 1), name="lightness", dtype="float32")
     _, p2, p3, p4, p5 = build_backbone(backbone, backbone_weights)(lightness)

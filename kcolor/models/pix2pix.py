@@ -23,8 +23,7 @@ def build_pix2pix_generator(
         backbone_weights: Its initial values, see `build_backbone`.
 
     Returns:
-        Functional `keras.Model` from `lightness`, float32 `(B, H, W, 1)`, to `ab`,
-        float32 `(B, H, W, 2)`, both in [-1, 1]; H and W are multiples of 32.
+        `keras.Model` named `pix2pix`, from lightness to ab as `kcolor.models` says.
 
     Source: Long et al., Fully Convolutional Networks for Semantic Segmentation, 2015
     (fusing strides by addition); with bilinear resizing for transposed convolutions.
