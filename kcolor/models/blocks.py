@@ -10,6 +10,7 @@ def conv_block(
     number: int | str = "",
     kernel_size: int = 3,
     activation: str = "relu",
+    term: keras.KerasTensor | None = None,
 ) -> keras.KerasTensor:
     """Applies convolution, BatchNorm and a rectifier.
 
@@ -20,6 +21,8 @@ def conv_block(
         number: Their suffix, where a stage has several such blocks.
         kernel_size: Side of the kernel.
         activation: `"relu"` or `"relu6"`, whose bound survives quantization better.
+        term: Keras tensor `(B, H, W, filters)` that is added behind BatchNorm, which
+            can so still be folded into the convolution; or None.
 
     Returns:
         Keras tensor `(B, H, W, filters)`.
@@ -33,6 +36,8 @@ def conv_block(
         name=f"{name}_conv{number}",
     )(x)
     x = keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_bn{number}")(x)
+    if term is not None:
+        x = keras.layers.Add(name=f"{name}_add{number}")([x, term])
     bound = 6.0 if activation == "relu6" else None
     return keras.layers.ReLU(bound, name=f"{name}_relu{number}")(x)
 
