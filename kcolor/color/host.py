@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 
-from kcolor.color import curves
+from kcolor.color import curves, pins
 from kcolor.color.constants import (
     AB_MAX,
     AB_MIN,
@@ -135,6 +135,7 @@ def recolor(
     out: np.ndarray | None = None,
     blend: float = 1.0,
     threads: int = 1,
+    known: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> np.ndarray:
     """Merges a photograph's own lightness with the colors of its small view.
 
@@ -150,6 +151,9 @@ def recolor(
             `(height, width, 3)`; may be `pixels` itself. None: a new one.
         blend: 1 is the merged picture, 0 is `pixels`; between them a mix.
         threads: Threads to work with.
+        known: Tuple of points, an integer array of shape `(N, 2)`, x and y in
+            `pixels`, and their a* and b* / 110, `(N, 2)`, which they keep exactly,
+            whatever `ab` and `saturation`; or None.
 
     Returns:
         RGB array of shape `(height, width, 3)`, gamma-encoded, of `pixels`' dtype.
@@ -163,6 +167,8 @@ def recolor(
         planes = cv2.split(offsets)
     else:
         planes = _local_lines(guide, offsets)
+    if known is not None:
+        _pin(planes, pixels, *known)
     rows = _Rows(planes, height, width)
     step = max(1, min(height, _TILE // width))
     starts, lock = iter(range(0, height, step)), threading.Lock()
@@ -188,6 +194,13 @@ def recolor(
         for job in [pool.submit(work) for _ in range(threads)]:
             job.result()
     return out
+
+
+def _pin(planes, pixels, points, ab):
+    there = np.ascontiguousarray(pixels[points[:, 1], points[:, 0]][None])
+    root = np.empty(there.shape[:2], "float32")
+    _measure(there, np.empty_like(root), root)
+    pins.pin(planes, pixels.shape[:2], points, ab * _AB_TO_F, root[0])
 
 
 class _Rows:

@@ -107,6 +107,28 @@ def as_stored(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return pixels[::-1] if orientation in _FLIPS_ROWS else pixels
 
 
+def points_as_stored(points, height, width, orientation):
+    """Finds pixels of an upright picture among the stored ones.
+
+    Args:
+        points: Integer array of shape `(N, 2)`, x and y.
+        height: Height of the upright picture.
+        width: Its width.
+        orientation: EXIF orientation, 1 to 8.
+
+    Returns:
+        Array of the same kind: `as_stored(pixels)[y, x]` is the upright pixel.
+    """
+    x, y = points.T
+    if orientation in _SWAPS:
+        x, y, height, width = y, x, width, height
+    if orientation in _FLIPS_COLUMNS:
+        x = width - 1 - x
+    if orientation in _FLIPS_ROWS:
+        y = height - 1 - y
+    return np.stack([x, y], axis=1)
+
+
 def swaps_sides(orientation: int) -> bool:
     """Says whether an orientation turns a picture by a quarter."""
     return orientation in _SWAPS

@@ -7,7 +7,7 @@ enlarged and merged with the photograph's own lightness.
 import functools
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from kcolor.errors import DataError
 from kcolor.images import exif, view
 from kcolor.parallel import cores
 from kcolor.runtimes.resolve import load_predictor
+
+if TYPE_CHECKING:
+    from kcolor.inference.session import Session
 
 UPSAMPLINGS = ("guided", "bilinear")
 
@@ -82,7 +85,10 @@ class Colorizer:
         self.canvases = self._canvases(render_size)
 
     def __call__(
-        self, image: np.ndarray, saturation: float | None = None
+        self,
+        image: np.ndarray,
+        saturation: float | None = None,
+        hints: Any = None,
     ) -> np.ndarray:
         """Colorizes one picture.
 
@@ -91,15 +97,37 @@ class Colorizer:
                 `(height, width, 1 or 3 or 4)`, gray, RGB or RGBA; gamma-encoded
                 sRGB, upright. Any tint is reduced to its lightness, alpha ignored.
             saturation: Factor of a* and b*; None: the colorizer's own.
+            hints: Known colors, see `kcolor.inference.hints.as_hints`. To try several
+                on one picture, keep a `session`.
 
         Returns:
             RGB array of shape `(height, width, 3)`, of `image`'s dtype.
 
         Raises:
-            ValueError: If `image` is not such an array.
+            DataError: If a file of hints cannot be read.
+            ValueError: If `image` is not such an array, or a hint is none.
         """
         pixels = _as_pixels(image)
+        if hints is not None:
+            return self.session(pixels)(hints, saturation)
         return self.merge(pixels, *self.predict(pixels), saturation=saturation)
+
+    def session(self, image: np.ndarray, orientation: int = 1) -> "Session":
+        """Keeps one picture, to colorize it with one set of hints after another.
+
+        Args:
+            image: As for a call.
+            orientation: EXIF orientation of `image`; hints refer to it upright.
+
+        Returns:
+            `kcolor.inference.session.Session`.
+
+        Raises:
+            ValueError: If `image` is no picture.
+        """
+        from kcolor.inference.session import Session
+
+        return Session(self, _as_pixels(image), orientation)
 
     def predict(
         self, pixels: np.ndarray, orientation: int = 1
@@ -193,7 +221,10 @@ class Colorizer:
 
 
 def colorize(
-    image: Any, model: Path | str = "mobile", saturation: float = 1.0
+    image: Any,
+    model: Path | str = "mobile",
+    saturation: float = 1.0,
+    hints: Any = None,
 ) -> np.ndarray:
     """Colorizes one picture; for many, keep a `Colorizer`.
 
@@ -202,13 +233,15 @@ def colorize(
             NumPy turns into one, such as a PIL image in mode L, RGB or RGBA.
         model: See `Colorizer`.
         saturation: Factor of a* and b*.
+        hints: Known colors, such as `[(120, 80, "#a03020")]`, or the path of a file of
+            them; see `kcolor.inference.hints`.
 
     Returns:
         uint8 RGB array of shape `(height, width, 3)`.
 
     Raises:
-        DataError: If the photograph or the model cannot be read.
-        ValueError: If `image` is not a picture.
+        DataError: If the photograph, the model or the hints cannot be read.
+        ValueError: If `image` is not a picture, or a hint is none.
     """
     if isinstance(image, str | os.PathLike):
         from kcolor.images import decode
@@ -217,7 +250,7 @@ def colorize(
     pixels = _as_pixels(image)
     if pixels.dtype == np.uint16:
         pixels = (pixels / 257 + 0.5).astype("uint8")
-    return shared(model)(pixels, saturation=saturation)
+    return shared(model)(pixels, saturation=saturation, hints=hints)
 
 
 @functools.lru_cache(maxsize=4)

@@ -1,0 +1,150 @@
+"""Known colors, spread over the small view: along equal lightness, up to the edges.
+
+Every step from pixel to pixel has a length: short where lightness and the network's own
+colors stay as they are, long across an edge. A pixel takes its colors from the known
+pixels that are near along the shortest way, and less of them the longer that way is.
+The work does not grow with the number of known pixels. NumPy only.
+"""
+
+import numpy as np
+
+from kcolor.color.constants import AB_SCALE, LIGHTNESS_SCALE
+
+# All lengths in the unit of which one step in a flat area has _STEP. Found on 48
+# training pictures with 1, 5 and 20 patches of true color, where wider reach and lower
+# edges gain still, against areas behind edges of 20 L* and more, which have to stay.
+_STEP = 0.15
+# A change of lightness over three pixels (L*) that makes a step longer by 1; and how
+# many L* one unit of the network's own ab counts for.
+_CHANGE = 3.5
+_AB_COUNTS = 0.5
+# The way, and the difference of L*, from which on little is left of a known color.
+_REACH = 70.0
+_LIGHTNESS_REACH = 30.0
+# Half the width of the seam where two known colors meet, as a length.
+_SEAM = 3.0
+# Ways that turn more often than this are rare and long.
+_ROUNDS = 8
+_PRECISION = 3.0
+_FAR = np.float32(1e6)
+
+
+def spread(lightness: np.ndarray, ab: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Makes predicted colors agree with known ones.
+
+    Around a known pixel its color takes the prediction's place; far away, or beyond
+    clear edges, the prediction stays. Moving the prediction by the difference at the
+    known pixel instead keeps its blotches: 0.1 dB less at 1 hint, 0.4 dB at 20.
+
+    Args:
+        lightness: float32 array of shape `(H, W)`, L* / 50 - 1.
+        ab: float32 array of shape `(H, W, 2)`, predicted a* and b* / 110.
+        known: float32 array of shape `(H, W, 3)`: a* and b* / 110 and a mask, 0 or 1;
+            zero where nothing is known.
+
+    Returns:
+        float32 array of shape `(H, W, 2)`, equal to `known` where the mask is 1.
+    """
+    mask = known[..., 2] > 0
+    if not mask.any():
+        return ab
+    lightness = (lightness + 1) * np.float32(LIGHTNESS_SCALE)
+    right, down = _step_lengths(lightness, ab)
+    length, nearest = _shortest_ways(mask, right, down)
+    # The nearest known ab, its L*, and 1; all averaged across the seams.
+    given = np.empty((4, *mask.shape), "float32")
+    given[:2] = known[..., :2].transpose(2, 0, 1).reshape(2, -1)[:, nearest]
+    given[2] = lightness.ravel()[nearest]
+    given[3] = 1
+    given = _smooth(given, right, down)
+    given = given[:3] / given[3]
+    certain = np.square(length * np.float32(1 / _REACH))
+    certain += np.square((lightness - given[2]) * np.float32(1 / _LIGHTNESS_REACH))
+    certain = np.exp(-certain)[..., None]
+    result = ab + certain * (given[:2].transpose(1, 2, 0) - ab)
+    result[mask] = known[mask, :2]
+    return result
+
+
+def _step_lengths(lightness, ab):
+    # From each pixel to the next in its row, (H, W - 1), and in its column, (H - 1, W).
+    planes = [lightness, *(ab.transpose(2, 0, 1) * np.float32(AB_SCALE * _AB_COUNTS))]
+    lengths = []
+    for axis in (1, 0):
+        total = 0.0
+        for plane in planes:
+            # Over three pixels, as wide as the view's edges are: a soft one is no
+            # lower than a sharp one.
+            pad = [(1, 1) if at == axis else (0, 0) for at in range(2)]
+            wide = np.pad(plane, pad, mode="edge")
+            ends = [slice(None), slice(None)]
+            starts = ends.copy()
+            ends[axis], starts[axis] = slice(3, None), slice(None, -3)
+            total = total + np.square(wide[tuple(ends)] - wide[tuple(starts)])
+        lengths.append(np.float32(_STEP) + total * np.float32(_CHANGE**-2))
+    return lengths
+
+
+def _shortest_ways(mask, right, down):
+    # Length of the shortest way to a known pixel, and which one that is, by its place
+    # in the flat picture. Sweeps to all four sides until nothing changes; along rows
+    # each is one running minimum, of lengths less the way walked so far.
+    length = np.where(mask, np.float32(0), _FAR)
+    nearest = np.arange(mask.size, dtype="int32").reshape(mask.shape)
+    walked = np.zeros_like(length)
+    np.cumsum(right, axis=1, out=walked[:, 1:])
+    for _ in range(_ROUNDS):
+        before = length.copy()
+        _sweep_rows(length, nearest, walked)
+        _sweep_rows(length[:, ::-1], nearest[:, ::-1], -walked[:, ::-1])
+        _sweep_columns(length, nearest, down)
+        _sweep_columns(length[::-1], nearest[::-1], down[::-1])
+        if np.abs(before - length).max() < _PRECISION:
+            break
+    return np.maximum(length, 0), nearest
+
+
+def _sweep_rows(length, nearest, walked):
+    own = length - walked
+    best = np.minimum.accumulate(own, axis=1)
+    # Where the minimum was last set is where the way comes from.
+    origin = np.arange(own.shape[1], dtype="int32") * (own <= best)
+    origin = np.maximum.accumulate(origin, axis=1)
+    nearest[:] = np.take_along_axis(nearest, origin, axis=1)
+    np.add(best, walked, out=length)
+
+
+def _sweep_columns(length, nearest, down):
+    way = np.empty_like(length[0])
+    shorter = np.empty(way.shape, bool)
+    for y in range(1, len(length)):
+        np.add(length[y - 1], down[y - 1], out=way)
+        np.less(way, length[y], out=shorter)
+        np.copyto(length[y], way, where=shorter)
+        np.copyto(nearest[y], nearest[y - 1], where=shorter)
+
+
+def _smooth(planes, right, down):
+    # Sums of `planes`, (C, H, W), over ways along rows and columns, each weighted by
+    # exp(-length / seam): recursive filters, forth and back, by rows and by columns.
+    along_rows = np.exp(right.T * np.float32(-1 / _SEAM))
+    along_columns = np.exp(down * np.float32(-1 / _SEAM))
+    planes = _both_ways(planes.transpose(2, 0, 1), along_rows)  # (W, C, H)
+    planes = _both_ways(planes.transpose(2, 1, 0), along_columns)  # (H, C, W)
+    return planes.transpose(1, 0, 2)
+
+
+def _both_ways(planes, keep):
+    forth = np.ascontiguousarray(planes)
+    back = forth.copy()
+    start = forth.copy()
+    carried = np.empty_like(forth[0])
+    last = len(forth) - 1
+    for at in range(1, len(forth)):
+        np.multiply(forth[at - 1], keep[at - 1], out=carried)
+        forth[at] += carried
+        np.multiply(back[last - at + 1], keep[last - at], out=carried)
+        back[last - at] += carried
+    forth += back
+    forth -= start
+    return forth

@@ -1,0 +1,78 @@
+"""`Session`: one picture, colorized again and again with other hints."""
+
+from typing import Any
+
+import numpy as np
+
+from kcolor.color import host
+from kcolor.color.spread import spread
+from kcolor.images import exif
+from kcolor.inference.hints import as_hints, draw_hints
+
+
+class Session:
+    """What stays the same while a person puts colors right; not for several threads.
+
+    The network runs once, unless it takes known colors itself: it then runs for each
+    set of them. What hints ask for is kept exactly either way.
+
+    Example:
+        >>> session = Colorizer().session(gray)
+        >>> color = session([(120, 80, "#a03020")])
+    """
+
+    def __init__(self, colorizer, pixels: np.ndarray, orientation: int = 1):
+        """Takes what `Colorizer.session` has checked."""
+        self._colorizer = colorizer
+        self._pixels = pixels
+        self._orientation = orientation
+        self._predicted: tuple[np.ndarray, np.ndarray] | None = None
+
+    def __call__(
+        self,
+        hints: Any = None,
+        saturation: float | None = None,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Colorizes the picture.
+
+        Args:
+            hints: Known colors, see `kcolor.inference.hints.as_hints`; they replace
+                those of the call before.
+            saturation: Factor of what the network says; known colors are kept as they
+                are. None: the colorizer's own.
+            out: Array that takes the result, or None. If it is the picture itself, the
+                session ends with this call.
+
+        Returns:
+            RGB array of shape `(height, width, 3)`, of the picture's dtype, turned as
+            the picture is.
+
+        Raises:
+            DataError: If a file of hints cannot be read.
+            ValueError: If a hint is none, or lies outside.
+        """
+        colorizer, pixels = self._colorizer, self._pixels
+        hints = as_hints(hints)
+        size = exif.upright(pixels, self._orientation).shape[:2]
+        known, points, colors = draw_hints(hints, size, colorizer.view_size(*size))
+        view, ab = self._predict()
+        if not known[..., 2].any():
+            return colorizer.merge(pixels, view, ab, saturation=saturation, out=out)
+        factor = colorizer.saturation if saturation is None else saturation
+        known = exif.as_stored(known, self._orientation)
+        ab = spread(view, ab * np.float32(factor), np.ascontiguousarray(known))
+        return host.recolor(
+            pixels,
+            ab,
+            guide=view if colorizer.upsampling == "guided" else None,
+            out=out,
+            blend=colorizer.blend,
+            threads=colorizer.threads,
+            known=(exif.points_as_stored(points, *size, self._orientation), colors),
+        )
+
+    def _predict(self):
+        if self._predicted is None:
+            self._predicted = self._colorizer.predict(self._pixels, self._orientation)
+        return self._predicted

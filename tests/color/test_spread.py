@@ -1,0 +1,98 @@
+"""Tests for the spread of known colors on the small view."""
+
+import time
+
+import numpy as np
+
+from kcolor.color.spread import spread
+
+
+def flat(height=64, width=96, lightness=0.1):
+    return np.full((height, width), lightness, "float32")
+
+
+def known_at(shape, **places):
+    known = np.zeros((*shape, 3), "float32")
+    for place, ab in places.items():
+        y, x = map(int, place[1:].split("_"))
+        known[y, x] = *ab, 1
+    return known
+
+
+def test_without_known_pixels_the_prediction_stays():
+    rng = np.random.default_rng(0)
+    ab = rng.normal(0, 0.2, (64, 96, 2)).astype("float32")
+    np.testing.assert_array_equal(spread(flat(), ab, known_at((64, 96))), ab)
+
+
+def test_known_pixels_are_kept_exactly_among_any_others():
+    rng = np.random.default_rng(1)
+    lightness = rng.uniform(-1, 1, (64, 96)).astype("float32")
+    ab = rng.normal(0, 0.2, (64, 96, 2)).astype("float32")
+    mask = rng.random((64, 96, 1)) < 0.1
+    asked = rng.uniform(-0.5, 0.5, (64, 96, 2)) * mask
+    known = np.concatenate([asked, mask], axis=-1).astype("float32")
+    result = spread(lightness, ab, known)
+    assert result.dtype == np.float32 and np.isfinite(result).all()
+    np.testing.assert_array_equal(result[mask[..., 0]], known[mask[..., 0], :2])
+
+
+def test_nothing_crosses_a_clear_edge_but_all_goes_around_its_end():
+    lightness = flat(80, 80)
+    lightness[:60, 38:42] = 0.9  # a wall of 40 L*, open below
+    ab = np.zeros((80, 80, 2), "float32")
+    result = spread(lightness, ab, known_at((80, 80), p10_20=(0.3, -0.2)))[..., 0]
+    assert result[10, 30] > 0.25
+    assert result[70, 30] > result[70, 50] > result[30, 50] > 0
+    closed = lightness.copy()
+    closed[:, 38:42] = 0.9
+    result = spread(closed, ab, known_at((80, 80), p10_20=(0.3, -0.2)))[..., 0]
+    assert result[:, 44:].max() < 0.003
+
+
+def test_an_edge_of_the_network_s_colors_slows_the_spread():
+    ab = np.zeros((64, 96, 2), "float32")
+    ab[:, 50:] = 0.4, 0.4
+    known = known_at((64, 96), p30_45=(-0.3, 0.0))
+    change = np.abs(spread(flat(), ab, known) - ab)[30, :, 0]
+    assert change[54] < 0.5 * np.abs(spread(flat(), 0 * ab, known))[30, 54, 0]
+
+
+def test_what_is_far_away_stays_even_at_equal_lightness():
+    ab = np.zeros((32, 1024, 2), "float32")
+    result = spread(flat(32, 1024), ab, known_at((32, 1024), p16_16=(0.3, 0.0)))
+    assert result[16, 60, 0] > 0.25 and result[16, 1000, 0] < 0.01
+
+
+def test_the_spread_is_the_same_in_a_mirror_and_on_its_side():
+    rng = np.random.default_rng(2)
+    lightness = np.cumsum(rng.normal(0, 0.02, (64, 96)), axis=1).astype("float32")
+    ab = rng.normal(0, 0.02, (64, 96, 2)).astype("float32")
+    known = known_at((64, 96), p20_30=(0.3, 0.0), p50_70=(-0.2, 0.2))
+    result = spread(lightness, ab, known)
+    for turn in (lambda x: x[::-1], lambda x: x[:, ::-1]):
+        turned = spread(
+            *(np.ascontiguousarray(turn(x)) for x in (lightness, ab, known))
+        )
+        np.testing.assert_allclose(turn(turned), result, atol=1e-3)
+    # Rows go first, so a seam is a little different by columns.
+    turned = spread(*(x.swapaxes(0, 1).copy() for x in (lightness, ab, known)))
+    assert np.abs(turned.swapaxes(0, 1) - result).mean() < 0.01
+
+
+def test_the_work_does_not_grow_with_the_number_of_hints():
+    rng = np.random.default_rng(3)
+    lightness = rng.normal(0, 0.1, (256, 256)).astype("float32")
+    ab = np.zeros((256, 256, 2), "float32")
+
+    def seconds(count):
+        known = np.zeros((256, 256, 3), "float32")
+        known[rng.integers(0, 256, count), rng.integers(0, 256, count)] = 0.1, 0.1, 1
+        times = []
+        for _ in range(5):
+            start = time.process_time()
+            spread(lightness, ab, known)
+            times.append(time.process_time() - start)
+        return min(times)
+
+    assert seconds(1000) < 2 * seconds(1)
