@@ -56,6 +56,22 @@ _QUALITIES = " and ".join(
     type=click.IntRange(32, 2048),
     help="Side of the square whose area the network's view has.  [default: 256]",
 )
+@click.option(
+    "--hint",
+    "points",
+    multiple=True,
+    metavar="X,Y,#RRGGBB",
+    help="A color that is known, at a place in pixels or percent of the photograph as "
+    "it is seen. May be given again.",
+)
+@click.option(
+    "--hints",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    help="Known colors: JSON of points and strokes, or a PNG of the photograph's size "
+    "whose opaque pixels are known. May be given again.",
+)
 @click.option("--compare", is_flag=True, help="Write before and after side by side.")
 @click.option(
     "--format",
@@ -95,16 +111,25 @@ def colorize(inputs: tuple[str, ...], **options: Any) -> None:
     kcolor colorize photo.jpg                   writes photo-color.jpg
     kcolor colorize photo.jpg -o out.png        writes that file
     kcolor colorize album -o album-in-color     keeps the folder's tree
+    kcolor colorize photo.jpg --hint 40%,75%,#7a2030   knows the color there
     kcolor colorize - < in.jpg > out.jpg
     """  # noqa: D301
     if options["skip_existing"] and options["overwrite"]:
         raise click.UsageError("--skip-existing and --overwrite exclude each other.")
     from kcolor.inference import plan, runner
+    from kcolor.inference.hints import parse_hint, read_hints
     from kcolor.inference.jobs import Settings
     from kcolor.process import silent_libraries
 
     kind = formats.CHOICES[options["kind"].lower()] if options["kind"] else None
     jobs = plan.plan(inputs, options["output"], kind, options["recursive"])
+    hints = [hint for file in options["files"] for hint in read_hints(file)]
+    hints += [parse_hint(text) for text in options["points"]]
+    if hints and len(jobs) > 1:
+        raise click.UsageError(
+            "--hint and --hints belong to one photograph; there are "
+            f"{len(jobs)}. Colorize them one by one."
+        )
     there = plan.existing(jobs)
     if options["skip_existing"]:
         done = set(there)
@@ -119,6 +144,7 @@ def colorize(inputs: tuple[str, ...], **options: Any) -> None:
         quality=options["quality"],
         compare=options["compare"],
         max_megapixels=options["max_megapixels"],
+        hints=tuple(hints),
     )
     network = {
         name: options[name]

@@ -107,7 +107,9 @@ def as_stored(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return pixels[::-1] if orientation in _FLIPS_ROWS else pixels
 
 
-def points_as_stored(points, height, width, orientation):
+def points_as_stored(
+    points: np.ndarray, height: int, width: int, orientation: int
+) -> np.ndarray:
     """Finds pixels of an upright picture among the stored ones.
 
     Args:

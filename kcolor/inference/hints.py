@@ -164,7 +164,7 @@ def as_hints(hints: Any) -> list[Hint | HintPicture]:
     if hints is None:
         return []
     if isinstance(hints, str | os.PathLike):
-        return read_hints(hints)
+        return read_hints(Path(hints))
     if not isinstance(hints, Iterable) or isinstance(hints, Mapping):
         raise ValueError(
             f"hints must be a path or a list of hints. Received: {hints!r}"

@@ -21,6 +21,7 @@ from kcolor import files
 from kcolor.errors import DataError, one_line
 from kcolor.images import decode, encode, exif, formats, opening
 from kcolor.inference.colorizer import Colorizer, shared
+from kcolor.inference.hints import Hint, HintPicture
 from kcolor.inference.plan import STANDARD, Job, kind_of
 from kcolor.parallel import Share
 
@@ -38,6 +39,7 @@ class Settings:
         saturation: Factor of a* and b*; None: the colorizer's own.
         compare: Put the photograph before and after side by side.
         max_megapixels: Refuse larger pages.
+        hints: Known colors of the photograph, as from `hints.as_hints`.
     """
 
     kind: str | None = None
@@ -45,6 +47,7 @@ class Settings:
     saturation: float | None = None
     compare: bool = False
     max_megapixels: float = opening.MAX_MEGAPIXELS
+    hints: tuple[Hint | HintPicture, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -216,12 +219,10 @@ def _convert(
 def _colorize_page(colorizer, page, settings):
     if isinstance(colorizer, Future):
         colorizer = colorizer.result()
-    view, ab = colorizer.predict(page.pixels, page.orientation)
+    session = colorizer.session(page.pixels, page.orientation)
     before = page.pixels.copy() if settings.compare else None
     in_place = page.pixels if page.pixels.ndim == 3 else None
-    page.pixels = colorizer.merge(
-        page.pixels, view, ab, saturation=settings.saturation, out=in_place
-    )
+    page.pixels = session(settings.hints, settings.saturation, out=in_place)
     if before is not None:
         _set_beside(page, before)
     return page

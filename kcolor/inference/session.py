@@ -54,22 +54,24 @@ class Session:
         """
         colorizer, pixels = self._colorizer, self._pixels
         hints = as_hints(hints)
-        size = exif.upright(pixels, self._orientation).shape[:2]
-        known, points, colors = draw_hints(hints, size, colorizer.view_size(*size))
+        height, width = exif.upright(pixels, self._orientation).shape[:2]
+        known, points, colors = draw_hints(
+            hints, (height, width), colorizer.view_size(height, width)
+        )
         view, ab = self._predict()
         if not known[..., 2].any():
             return colorizer.merge(pixels, view, ab, saturation=saturation, out=out)
         factor = colorizer.saturation if saturation is None else saturation
         known = exif.as_stored(known, self._orientation)
-        ab = spread(view, ab * np.float32(factor), np.ascontiguousarray(known))
+        places = exif.points_as_stored(points, height, width, self._orientation)
         return host.recolor(
             pixels,
-            ab,
+            spread(view, ab * np.float32(factor), np.ascontiguousarray(known)),
             guide=view if colorizer.upsampling == "guided" else None,
             out=out,
             blend=colorizer.blend,
             threads=colorizer.threads,
-            known=(exif.points_as_stored(points, *size, self._orientation), colors),
+            known=(places, colors),
         )
 
     def _predict(self):

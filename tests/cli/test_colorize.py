@@ -421,3 +421,54 @@ def test_models_shows_a_card_as_text():
     others = [other for other in presets.cards() if other != name]
     unknown = CliRunner().invoke(main, ["models", "nonesuch"])
     assert unknown.exit_code == 1 and all(other in unknown.stderr for other in others)
+
+
+def _color_at(path, x, y):
+    return cv2.imread(str(path))[y, x, ::-1].astype(int)
+
+
+def test_hints_by_option_and_by_file_put_a_color_right(tmp_path, any_size_tflite):
+    source = tmp_path / "old.png"
+    cv2.imwrite(str(source), np.full((75, 118, 3), 120, "uint8"))
+    file = tmp_path / "hints.json"
+    file.write_text('{"hints": [{"x": "75%", "y": 40, "color": "#4a6fa0"}]}')
+    out = tmp_path / "new.png"
+    result = _run(
+        *(source, "-o", out, "--hint", "20,30,#a05f4a", "--hints", file),
+        model=any_size_tflite,
+    )
+    assert result.exit_code == 0, result.output
+    red, _, blue = _color_at(out, 20, 30)
+    assert red > blue + 40
+    red, _, blue = _color_at(out, 88, 40)
+    assert blue > red + 40
+
+
+def test_hints_belong_to_one_photograph(tmp_path, any_size_tflite):
+    for number in range(2):
+        _save(tmp_path / "in" / f"{number}.jpg", seed=number)
+    hint = ("--hint", "20,30,#a05f4a")
+    result = _run(tmp_path / "in", *hint, model=any_size_tflite)
+    assert result.exit_code == 2 and not (tmp_path / "in-color").exists()
+    assert "belong to one photograph; there are 2" in result.output
+    (tmp_path / "in" / "1.jpg").unlink()
+    assert _run(tmp_path / "in", *hint, model=any_size_tflite).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--hint", "20,30", "a hint must be X,Y,#RRGGBB"),
+        ("--hint", "20,30,red", "color must be #RRGGBB. Received: 'red'"),
+        ("--hint", "118,30,#a05f4a", "118x75. Received: x=118"),
+        ("--hints", "none.json", "none.json: No such file"),
+    ],
+)
+def test_a_wrong_hint_is_one_line_and_writes_nothing(
+    tmp_path, any_size_tflite, option, value, message
+):
+    source = _save(tmp_path / "old.png")
+    result = _run(source, option, value, model=any_size_tflite)
+    assert result.exit_code == 1 and message in result.output
+    assert len(result.output.strip().splitlines()) == 1
+    assert os.listdir(tmp_path) == ["old.png"]
