@@ -16,6 +16,7 @@ class Predictor:
         kind: `"keras"`, `"tflite"`, `"saved-model"` or `"onnx"`.
         takes_rgb: Whether it takes and gives pictures; it then has `predict_rgb` and
             no `predict_ab`.
+        takes_known: Whether it takes known colors beside lightness.
         sizes: Picture sizes `(height, width)` that it is fixed to, or None: a network
             then takes any multiples of `stride`, one of pictures any size at all.
         stride: What the sides of a network's input are multiples of.
@@ -24,6 +25,7 @@ class Predictor:
 
     kind: str
     takes_rgb: bool = False
+    takes_known: bool = False
     sizes: list[Size] | None = None
     stride: int = STRIDE
     device: str = "cpu"
