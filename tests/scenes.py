@@ -11,6 +11,7 @@ class Tinted:
 
     kind = "stand-in"
     takes_rgb = False
+    takes_known = False
 
     def __init__(self, name="tinted", strength=0.1):
         self.name, self.strength = name, strength

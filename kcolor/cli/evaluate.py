@@ -43,13 +43,28 @@ from kcolor.errors import DataError
     is_flag=True,
     help="The models come in pairs: before fine-tuning, after.",
 )
+@click.option(
+    "--hint-curve",
+    "hint_counts",
+    metavar="LIST",
+    help="Measure PSNR with so many known colors instead, such as 0,1,2,5,10,20,50.",
+)
+@click.option(
+    "--hint-protocol",
+    type=click.Choice(["sig17", "icolorit"]),
+    default="sig17",
+    show_default=True,
+    help="How known colors are drawn for --hint-curve.",
+)
 @click.option("--json", "json_file", metavar="FILE", help="Write the figures as JSON.")
 @click.option(
     "--per-image", metavar="FILE", help="Write every picture's figures as CSV."
 )
 @click.option("--report", metavar="DIR", help="Write a page with charts and pictures.")
 @click.option("--batch-size", default=8, show_default=True, help="Changes no figure.")
-@click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
+@click.option(
+    "--seed", default=0, show_default=True, help="Of the bootstrap, and of hints."
+)
 def evaluate(
     models: tuple[str, ...],
     data: str,
@@ -77,6 +92,9 @@ def evaluate(
             raise DataError(f"{file}: cannot be written; {folder} is not writable")
     if options["before_after"] and len(models) % 2:
         raise click.UsageError("--before-after needs an even number of models.")
+    if options["hint_counts"] is not None:
+        _hint_curve(models, data, metrics, json_file, per_image, report, options)
+        return
     from kcolor.data.source import open_source
     from kcolor.evaluation import tables
     from kcolor.evaluation.measure import measure, render
@@ -126,3 +144,51 @@ def evaluate(
             before_after=options["before_after"],
         )
         click.echo(f"\n{page}")
+
+
+def _hint_curve(models, data, metrics, json_file, per_image, report, options):
+    from pathlib import Path
+
+    from kcolor.evaluation import hint_curve
+    from kcolor.files import replacing, write_json
+    from kcolor.progress import progress_bar
+    from kcolor.runtimes.resolve import load_predictor
+
+    others = ("self_check", "by_group", "before_after", "lpips_weights")
+    if metrics or per_image or any(options[name] for name in others):
+        raise click.UsageError(
+            "--hint-curve measures PSNR alone; of the others it takes --size, --limit, "
+            "--seed, --json and --report."
+        )
+    try:
+        counts = [int(count) for count in options["hint_counts"].split(",")]
+    except ValueError:
+        raise click.BadParameter(
+            f"must be whole numbers with commas between them. Received: "
+            f"{options['hint_counts']!r}",
+            param_hint="--hint-curve",
+        ) from None
+    with progress_bar("Measured") as show:
+        result = hint_curve.hint_curve(
+            [load_predictor(model) for model in models],
+            data,
+            counts=counts,
+            protocol=options["hint_protocol"],
+            size=options["size"],
+            limit=options["limit"],
+            seed=options["seed"],
+            progress=show,
+        )
+    places = result.pop("places")
+    click.echo(hint_curve.markdown_table(result))
+    if json_file:
+        # The hints themselves, so that others can be measured with the same ones.
+        path = Path(json_file)
+        write_json(path.with_name(f"{path.stem}-places.json"), places)
+        write_json(path, result)
+    if report:
+        Path(report).mkdir(parents=True, exist_ok=True)
+        drawing = Path(report) / "hint-curve.svg"
+        with replacing(drawing) as temporary:
+            temporary.write_text(hint_curve.svg(result), encoding="utf-8")
+        click.echo(drawing)

@@ -20,15 +20,15 @@ from kcolor.color.host import split_on_host
 from kcolor.color.spread import spread
 from kcolor.data.hints import CENTERED, UNIFORM, draw_corners, reveal
 from kcolor.data.source import Source, open_source
+from kcolor.evaluation.charts import row_colors
+from kcolor.evaluation.rows import load_rows
 from kcolor.images.resize import resize_square
 from kcolor.metrics.psnr import psnr
 from kcolor.parallel import evenly_spaced, read_ahead
 from kcolor.runtimes.network import Predictor
-from kcolor.runtimes.resolve import load_predictor
 
 COUNTS = (0, 1, 2, 5, 10, 20, 50)
 GRAY_ROW = "gray + spread alone"
-_COLORS = ("#888888", "#4477aa", "#cc6633", "#228833", "#aa3377", "#ccbb44", "#66ccee")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def hint_curve(
     """Measures models with more and more hints.
 
     Args:
-        models: What `kcolor.runtimes.resolve.load_predictor` takes, or its results.
+        models: See `kcolor.evaluation.rows.load_rows`.
         data: What `kcolor.data.source.open_source` takes, or its result; its color
             pictures are used.
         counts: Numbers of hints; 0 is always measured, too.
@@ -104,7 +104,7 @@ def hint_curve(
         raise ValueError(f"counts must be from 0 to 10000. Received: {counts}")
     rules = PROTOCOLS[protocol]
     source = data if isinstance(data, Source) else open_source(data)
-    predictors = [load_predictor(m) if isinstance(m, str | Path) else m for m in models]
+    predictors = load_rows(models)
     indices = evenly_spaced(len(source), limit)
     names = [source.names[index] for index in indices]
     places = {
@@ -238,8 +238,9 @@ def svg(result: dict[str, Any], width: int = 640, height: int = 360) -> str:
             f'<text x="{x(count):.1f}" y="{height - bottom + 16}" '
             f'text-anchor="middle">{count}</text>'
         )
+    colors = row_colors([row["model"] for row in result["rows"]])
     for at, row in enumerate(result["rows"]):
-        color = _COLORS[at % len(_COLORS)]
+        color = colors[row["model"]]
         points = " ".join(
             f"{x(n):.1f},{y(v):.1f}" for n, v in zip(hints, row["psnr"], strict=True)
         )
@@ -270,8 +271,7 @@ def _answers(predictors, lightness, known):
     plane = lightness[..., 0]
     nothing = np.zeros((*plane.shape, 2), "float32")
     yield GRAY_ROW, np.stack([spread(plane, nothing, hints) for hints in known])
-    for predictor in predictors:
-        name = Path(str(predictor.name)).name
+    for name, predictor in predictors.items():
         said = predictor.predict_ab(lightness[None])[0]
         yield f"{name} + spread", np.stack([spread(plane, said, k) for k in known])
         if predictor.takes_known:

@@ -123,3 +123,31 @@ def test_unreadable_picture_is_named(command, tmp_path):
     result = command("m", "--data", tmp_path, "--size", SIZE, "--metrics", "ssim")
     assert result.exit_code == 1
     assert "torn.jpg" in result.output
+
+
+def test_hint_curve_is_measured_recorded_and_drawn(command, folder, tmp_path):
+    result = command(
+        *("m", "--data", folder, "--size", SIZE, "--limit", 2, "--seed", 3),
+        *("--hint-curve", "2,0", "--json", tmp_path / "c.json", "--report", tmp_path),
+    )
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("| hints | 0 | 2 |")
+    written = json.loads((tmp_path / "c.json").read_text())
+    models = [row["model"] for row in written["rows"]]
+    assert models == ["gray + spread alone", "m + spread"]
+    assert written["protocol"]["seed"] == 3
+    places = json.loads((tmp_path / "c-places.json").read_text())
+    assert len(places) == 2 and all(len(place) == 2 for place in places.values())
+    assert (tmp_path / "hint-curve.svg").read_text().startswith("<svg ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--hint-curve", "1,many"), "Received: '1,many'"),
+        (("--hint-curve", "1", "--self-check"), "measures PSNR alone"),
+    ],
+)
+def test_hint_curve_refuses_what_it_cannot_do(command, folder, arguments, message):
+    result = command("m", "--data", folder, *arguments)
+    assert result.exit_code == 2 and message in result.output
