@@ -52,7 +52,7 @@ def source():
 @pytest.fixture(scope="module")
 def result(source):
     models = [Constant("a/plain"), Constant("b/hinted", takes_known=True)]
-    return hint_curve(models, source, counts=(1, 8), size=64)
+    return hint_curve(models, source, counts=(1, 40), size=64)
 
 
 def test_rows_are_gray_and_each_model_by_spread_and_by_its_own_input(result):
@@ -63,11 +63,11 @@ def test_rows_are_gray_and_each_model_by_spread_and_by_its_own_input(result):
         "hinted, hinted",
     ]
     for row in result["rows"]:
-        assert row["hints"] == [0, 1, 8] and row["images"] == 3
+        assert row["hints"] == [0, 1, 40] and row["images"] == 3
         gain = row["psnr"][2] - row["psnr"][0]
         assert row["gain"][0] == 0 and row["gain"][2] == pytest.approx(gain, abs=2e-4)
     for row in result["rows"][:3]:
-        assert row["gain"][2] > row["gain"][1] > 0
+        assert row["gain"][2] > max(1, row["gain"][1])
     plain, hinted, own = (row["psnr"] for row in result["rows"][1:])
     assert plain == hinted and plain[0] == own[0] and plain[1] != own[1]
 
@@ -81,12 +81,12 @@ def test_places_depend_on_name_and_seed_alone(source, result):
     again = hint_curve([], source, counts=(8,), size=64, limit=2)
     assert set(again["places"]) < set(result["places"])
     for name, places in again["places"].items():
-        assert places == result["places"][name] and len(places) == 8
+        assert places == result["places"][name][:8] and len(places) == 8
     rules = PROTOCOLS["sig17"]
     assert np.any(draw_places("0.png", rules, 8, 64, 1) != again["places"]["0.png"])
     # The first n of a longer list are those of a shorter one.
     np.testing.assert_array_equal(
-        draw_places("0.png", rules, 50, 64, 0)[:8], result["places"]["0.png"]
+        draw_places("0.png", rules, 50, 64, 0)[:40], result["places"]["0.png"]
     )
 
 
@@ -99,10 +99,10 @@ def test_wrong_arguments_are_named(source):
 
 def test_table_and_drawing_hold_every_row(result):
     table = markdown_table(result)
-    assert table.startswith("| hints | 0 | 1 | 8 |\n")
+    assert table.startswith("| hints | 0 | 1 | 40 |\n")
     assert table.count("| hinted, hinted |") == 1 and "protocol sig17" in table
     drawing = ElementTree.fromstring(svg(result))
     lines = [e for e in drawing.iter() if e.tag.endswith("polyline")]
     assert len(lines) == 4
     words = [element.text for element in drawing.iter() if element.text]
-    assert "plain + spread" in words and "8" in words
+    assert "plain + spread" in words and "40" in words
