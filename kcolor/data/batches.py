@@ -21,6 +21,7 @@ import numpy as np
 from kcolor.color.graph import split
 from kcolor.color.host import split_on_host
 from kcolor.data.augment import degrade_lightness, random_crop
+from kcolor.data.hints import simulate_hints
 from kcolor.data.source import PictureSource
 from kcolor.images.resize import resize_square
 from kcolor.parallel import read_ahead
@@ -28,12 +29,13 @@ from kcolor.parallel import read_ahead
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# Lightness `(B, H, W, 1)` and true lightness and ab `(B, H, W, 3)`, both float32.
-Batch = tuple[np.ndarray, np.ndarray]
+# Lightness `(B, H, W, 1)`, or a dict of it and of `known`, `(B, H, W, 3)`; and true
+# lightness and ab `(B, H, W, 3)`; all float32.
+Batch = tuple[np.ndarray | dict[str, np.ndarray], np.ndarray]
 
 _THREADS = 4
 # Streams of random draws that must not repeat each other.
-_ORDER, _CROP, _DEGRADE = range(3)
+_ORDER, _CROP, _DEGRADE, _HINTS = range(4)
 
 
 def training_batches(
@@ -44,6 +46,7 @@ def training_batches(
     start: int = 0,
     degrade: float = 0.0,
     crop: tuple[float, float] = (0.5, 1.0),
+    hints: float | None = None,
 ) -> "Iterable[Batch] | tf.data.Dataset":
     """Builds the endless stream of training batches.
 
@@ -61,11 +64,14 @@ def training_batches(
             like an old photograph's, see `degrade_lightness`.
         crop: Least and greatest side of a crop, as shares of the picture's shorter
             side.
+        hints: Share of the pictures, in [0, 1], that come with known colors, see
+            `kcolor.data.hints.simulate_hints`; None: the network does not take any.
 
     Returns:
         `tf.data.Dataset`, or an iterator on other backends, of `(lightness, target)`:
         float32 `(B, size, size, 1)` and `(B, size, size, 3)`, the target being the
-        true lightness and ab, in `kcolor.color.graph.split`'s units.
+        true lightness and ab, in `kcolor.color.graph.split`'s units. With `hints` the
+        first is a dict of `lightness` and `known`, `(B, size, size, 3)`.
     """
     paired = source.paired
     short_side = reading_size(size, crop)
@@ -107,10 +113,22 @@ def training_batches(
         if degrade:
             rng = np.random.default_rng((seed, _DEGRADE, int(numbers[0, 1])))
             lightness = degrade_lightness(lightness, rng, degrade)
-        return np.ascontiguousarray(lightness), target
+        lightness = np.ascontiguousarray(lightness)
+        if hints is None:
+            return lightness, target
+        known = [
+            simulate_hints(
+                true[..., 1:], np.random.default_rng((seed, _HINTS, drawn)), hints
+            )
+            for true, drawn in zip(target, numbers[:, 1].tolist(), strict=True)
+        ]
+        return lightness, np.stack(known), target
 
     if keras.backend.backend() == "tensorflow":
-        return _tensorflow_batches(orders, make_batch, (batch_size, size, size))
+        channels = (1, 3) if hints is None else (1, 3, 3)
+        return _tensorflow_batches(
+            orders, make_batch, (batch_size, size, size), channels
+        )
     return _host_batches(orders, make_batch)
 
 
@@ -193,16 +211,23 @@ def _to_lab(rgb, gray, paired):
     return split(gray)[0] if paired else lightness, target
 
 
-def _tensorflow_batches(orders, make_batch, shape):
+def _as_input(*parts):
+    # What Keras takes of (lightness, target) or (lightness, known, target).
+    lightness, *known, target = parts
+    return {"lightness": lightness, "known": known[0]} if known else lightness, target
+
+
+def _tensorflow_batches(orders, make_batch, shape, channels):
     import tensorflow as tf
 
     # A batch is one element from the start: an element a picture would cost tf.data as
     # much as cropping it.
     def make_tensors(numbers):
-        batch = tf.numpy_function(make_batch, [numbers], [tf.float32, tf.float32])
-        for part, channels in zip(batch, (1, 3), strict=True):
-            part.set_shape((*shape, channels))
-        return tuple(batch)
+        dtypes = [tf.float32] * len(channels)
+        batch = tf.numpy_function(make_batch, [numbers], dtypes)
+        for part, depth in zip(batch, channels, strict=True):
+            part.set_shape((*shape, depth))
+        return _as_input(*batch)
 
     numbers = tf.TensorSpec((shape[0], 2), tf.int64)
     dataset = tf.data.Dataset.from_generator(orders, output_signature=numbers)
@@ -212,4 +237,5 @@ def _tensorflow_batches(orders, make_batch, shape):
 
 def _host_batches(orders, make_batch):
     with ThreadPoolExecutor(_THREADS) as pool:
-        yield from read_ahead(pool, make_batch, orders(), 2 * _THREADS)
+        for batch in read_ahead(pool, make_batch, orders(), 2 * _THREADS):
+            yield _as_input(*batch)

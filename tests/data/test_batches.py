@@ -179,3 +179,31 @@ def test_degraded_lightness_stays_in_range_and_leaves_the_rest_alone():
     assert 0.25 < changed.mean() < 0.75
     untouched = degrade_lightness(lightness, np.random.default_rng(5), 0.0)
     np.testing.assert_array_equal(untouched, lightness)
+
+
+def test_hints_show_the_truth_and_change_nothing_else(source):
+    plain = take(training_batches(source, 32, 4, seed=3), 2)
+    hinted = itertools.islice(training_batches(source, 32, 4, seed=3, hints=1.0), 2)
+    for (lightness, target), (inputs, same) in zip(plain, hinted, strict=True):
+        np.testing.assert_array_equal(inputs["lightness"], lightness)
+        np.testing.assert_array_equal(same, target)
+        known = np.asarray(inputs["known"])
+        assert known.shape == (4, 32, 32, 3)
+        at = known[..., 2] > 0
+        assert at.any(axis=(1, 2)).all() and not known[~at].any()
+        # Pictures of one color each.
+        np.testing.assert_allclose(known[at][:, :2], target[at][:, 1:], atol=1e-5)
+
+
+def test_hints_depend_on_the_seed_and_on_the_count_drawn(source, monkeypatch):
+    def known(count, **options):
+        batches = training_batches(source, 32, 4, hints=0.5, **options)
+        return [np.asarray(x["known"]) for x, _ in itertools.islice(batches, count)]
+
+    all_three = known(3, seed=3)
+    for expected, later in zip(all_three[1:], known(2, seed=3, start=4), strict=True):
+        np.testing.assert_array_equal(later, expected)
+    assert np.any(known(1, seed=4)[0] != all_three[0])
+    monkeypatch.setattr(batches.keras.backend, "backend", lambda: "torch")
+    for expected, elsewhere in zip(all_three, known(3, seed=3), strict=True):
+        np.testing.assert_array_equal(elsewhere, expected)
