@@ -5,24 +5,24 @@ takes the color of the next coarser level, down to the mean of the whole picture
 the third plane says how far away that came from. A single click so reaches every cell.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 
 @keras.saving.register_keras_serializable("kcolor")
 class KnownPool(keras.layers.Layer):
-    """Averages known colors over cells, by the pixels that are known alone.
+    """Averages known colors over cells, by the pixels that are known alone."""
 
-    Args:
-        factor: Side of a cell in pixels; None: the whole picture is one.
-    """
-
-    def __init__(self, factor: int | None = None, **kwargs):
+    def __init__(self, factor: int | None = None, **kwargs: Any) -> None:
+        """Takes the side of a cell in pixels; None: the whole picture is one."""
         # Sums of thousands of pixels are no business of half precision.
         super().__init__(autocast=False, **kwargs)
         self.factor = factor
 
-    def call(self, known):
+    def call(self, known: keras.KerasTensor) -> keras.KerasTensor:
         """Pools `(B, H, W, 3)` to float32 `(B, H/factor, W/factor, 3)`."""
         known = ops.cast(known, "float32")
         if self.factor is None:
@@ -35,7 +35,7 @@ class KnownPool(keras.layers.Layer):
         ab = known[..., :2] / (share + 1.0 - here)
         return ops.concatenate([ab, here], axis=-1)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Returns the shape of the result."""
         batch, height, width, channels = input_shape
         if self.factor is None:
@@ -43,35 +43,32 @@ class KnownPool(keras.layers.Layer):
         cells = [side and side // self.factor for side in (height, width)]
         return (batch, *cells, channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
-        return {**_config(self), "factor": self.factor}
+        return {**super().get_config(), "factor": self.factor}
 
 
 @keras.saving.register_keras_serializable("kcolor")
 class KnownFill(keras.layers.Layer):
     """Fills a level's empty cells from a coarser level, at half its certainty."""
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
+        """Takes Keras' own arguments."""
         super().__init__(autocast=False, **kwargs)
 
-    def call(self, levels):
+    def call(self, levels: list[keras.KerasTensor]) -> keras.KerasTensor:
         """Merges `[fine, coarse]`, both `(B, H, W, 3)`, or coarse `(B, 1, 1, 3)`."""
         fine, coarse = (ops.cast(level, "float32") for level in levels)
         coarse = coarse * ops.convert_to_tensor([1.0, 1.0, 0.5], "float32")
         here = fine[..., 2:]
         return fine + (1.0 - here) * coarse
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Returns the shape of the result."""
         return input_shape[0]
 
-    def get_config(self):
-        """Returns the arguments of the constructor."""
-        return _config(self)
 
-
-def known_levels(known):
+def known_levels(known: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
     """Brings known colors to the sizes of a decoder's levels.
 
     Args:
@@ -97,7 +94,9 @@ def known_levels(known):
     return levels
 
 
-def known_term(planes, filters, name, kernel_size=3):
+def known_term(
+    planes: keras.KerasTensor, filters: int, name: str, kernel_size: int = 3
+) -> keras.KerasTensor:
     """Makes of known colors what a block adds to its features; 0 at first.
 
     Args:
@@ -125,6 +124,17 @@ def takes_known(network: keras.Model) -> bool:
     return any(tensor.name == "known" for tensor in network.inputs)
 
 
-def _config(layer):
-    # `autocast` is fixed, and Keras' own configuration does not hold it.
-    return keras.layers.Layer.get_config(layer)
+def without_hints(network: keras.Model, lightness: Any) -> Any:
+    """Makes of lightness what a network takes where nothing is known.
+
+    Args:
+        network: `keras.Model`, with the input `known` or without.
+        lightness: Float tensor or array of shape `(B, H, W, 1)`.
+
+    Returns:
+        `lightness` itself, or a dict of it and of an empty `known`.
+    """
+    if not takes_known(network):
+        return lightness
+    known = ops.repeat(ops.zeros_like(lightness), 3, axis=-1)
+    return {"lightness": lightness, "known": known}

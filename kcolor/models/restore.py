@@ -37,7 +37,8 @@ def restore_mobile(path: Path | str) -> keras.Model:
         DataError: If the file holds no float weights of `mobile`.
     """
     kernels, biases, encoder = _constants(path)
-    network = build_mobile(_backbone(encoder, path))
+    known = any(layer.endswith("_known") for layer in kernels)
+    network = build_mobile(_backbone(encoder, path), known=known)
     sources = batch_norm_sources(network)
     tensors = {}
     for kind, values in (("kernel", kernels), ("bias", biases)):

@@ -18,6 +18,7 @@ from kcolor.errors import DataError
 from kcolor.files import replacing
 from kcolor.images.sheets import contact_sheet
 from kcolor.metrics.psnr import psnr
+from kcolor.models.known import without_hints
 from kcolor.parallel import evenly_spaced
 from kcolor.runtimes.run_folder import read_history
 from kcolor.training.run_folder import write_checkpoint, write_history
@@ -153,13 +154,17 @@ class EpochEnd(keras.callbacks.Callback):
 
 
 def _predictor(network: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns a function from a NumPy batch to what the network answers."""
+    """Returns a function from a NumPy batch to what the network answers by itself."""
     if keras.backend.backend() != "tensorflow":
-        return network.predict_on_batch
+        return lambda lightness: network.predict_on_batch(
+            without_hints(network, lightness)
+        )
     import tensorflow as tf
 
     # Keras' own answers one replica's share only where there are several.
-    call = tf.function(lambda lightness: network(lightness, training=False))
+    call = tf.function(
+        lambda lightness: network(without_hints(network, lightness), training=False)
+    )
     return lambda lightness: call(tf.constant(lightness)).numpy()
 
 

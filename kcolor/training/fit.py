@@ -28,6 +28,7 @@ from kcolor.data.batches import pass_length, reading_size, training_batches
 from kcolor.data.cache import Cache
 from kcolor.data.cleaning import SkipBad, without_bad, without_gray
 from kcolor.data.source import Source, open_sources, split_by_hash
+from kcolor.models.known import takes_known
 from kcolor.parallel import evenly_spaced
 from kcolor.runtimes.run_folder import read_history
 from kcolor.training.devices import all_devices, dtype_policy, policy_name
@@ -129,6 +130,8 @@ def _train(
         start * steps * options.batch_size,  # rule 2
         options.degrade,
         (options.crop_min, options.crop_max),
+        # A network that takes hints is fed, were it with none at all.
+        options.hints_share if takes_known(trainer.network) else None,
     )
     try:
         trainer.model.fit(

@@ -150,6 +150,11 @@ class FitOptions:
     )
     crop_max: float = _option(1.0, "Greatest side of a crop.")
     degrade: float = _option(0.0, "Share of inputs made to look like old photographs.")
+    hints_share: float = _option(
+        0.0,
+        "Of mobile: share of the pictures that come with known colors, 1 to 100 "
+        "squares of truth; the network then takes them beside lightness.",
+    )
     min_colorfulness: float = _option(
         0.0,
         "Leave pictures of less colorfulness (M3; 15 is slight, 33 moderate) out of "
@@ -226,6 +231,11 @@ class FitOptions:
         if not 0 <= self.teacher_weight <= 1:
             raise ValueError(
                 f"`teacher_weight` must lie in [0, 1]. Received: {self.teacher_weight}"
+            )
+        if not 0 <= self.hints_share <= (self.system == "mobile"):
+            raise ValueError(
+                "`hints_share` must lie in [0, 1], and is for mobile alone. "
+                f"Received: {self.hints_share} for {self.system}"
             )
         if not 0 < self.val_fraction < 1:
             raise ValueError(

@@ -11,6 +11,8 @@ from kcolor import models
 from kcolor.losses import ColorizationLoss
 from kcolor.metrics.lpips import build_lpips, find_weights
 from kcolor.models.backbones import is_backbone
+from kcolor.models.known import takes_known
+from kcolor.models.mobile import add_known_input
 from kcolor.models.surgery import freeze, under_policy
 from kcolor.runtimes.keras import load_model
 from kcolor.training.devices import fuse_batch_norm, on_tensorflow_cpu
@@ -116,6 +118,9 @@ def build_trainer(options: FitOptions) -> Trainer:
         network = BUILDERS[chosen.system](backbone, chosen.backbone_weights)
     else:
         network = _start(options)
+    if chosen.hints_share and not takes_known(network):
+        # It answers as before until it has seen hints.
+        network = add_known_input(network)
     model = network
     if chosen.system == "pix2pix":
         model = Pix2Pix(network, models.build_discriminator(chosen.discriminator))
