@@ -29,9 +29,10 @@ from kcolor.parallel import read_ahead
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# Lightness `(B, H, W, 1)`, or a dict of it and of `known`, `(B, H, W, 3)`; and true
-# lightness and ab `(B, H, W, 3)`; all float32.
-Batch = tuple[np.ndarray | dict[str, np.ndarray], np.ndarray]
+# Lightness `(B, H, W, 1)` and true lightness and ab `(B, H, W, 3)`, both float32.
+Batch = tuple[np.ndarray, np.ndarray]
+# The same with `lightness` and `known`, `(B, H, W, 3)`, in a dict.
+HintedBatch = tuple[dict[str, np.ndarray], np.ndarray]
 
 _THREADS = 4
 # Streams of random draws that must not repeat each other.
@@ -47,7 +48,7 @@ def training_batches(
     degrade: float = 0.0,
     crop: tuple[float, float] = (0.5, 1.0),
     hints: float | None = None,
-) -> "Iterable[Batch] | tf.data.Dataset":
+) -> "Iterable[Batch | HintedBatch] | tf.data.Dataset":
     """Builds the endless stream of training batches.
 
     Each pass visits every picture as often as its weight says, in a new order. A
