@@ -143,13 +143,13 @@ def surround(view: np.ndarray, canvas: Size) -> np.ndarray:
     The network so sees no edge that is not in the photograph.
 
     Args:
-        view: Array of shape `(height, width)`, no larger than the canvas.
+        view: Array of shape `(height, width, ...)`, no larger than the canvas.
         canvas: `(height, width)`.
 
     Returns:
-        Array of the canvas' shape.
+        Array of the same kind, of the canvas' height and width.
     """
-    height, width = view.shape
+    height, width = view.shape[:2]
     top, left = (canvas[0] - height) // 2, (canvas[1] - width) // 2
     return cv2.copyMakeBorder(
         np.ascontiguousarray(view),

@@ -130,7 +130,7 @@ class Colorizer:
         return Session(self, _as_pixels(image), orientation)
 
     def predict(
-        self, pixels: np.ndarray, orientation: int = 1
+        self, pixels: np.ndarray, orientation: int = 1, known: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Runs the network on the small view of a picture.
 
@@ -138,6 +138,8 @@ class Colorizer:
             pixels: uint8 or uint16 array of shape `(height, width)` or
                 `(height, width, 3)`.
             orientation: EXIF orientation of `pixels`; the network sees them upright.
+            known: Known colors of the upright view, float32 `view_size(...) + (3,)`, a*
+                and b* / 110 and a mask, for a network that takes them; None: nothing.
 
         Returns:
             Tuple of float32 arrays of the small view's size, turned as `pixels` are:
@@ -153,7 +155,8 @@ class Colorizer:
             sides = sides[::-1]
         small = host.lightness(view.shrink(pixels, *sides))
         seen = view.surround(exif.upright(small, orientation), canvas)
-        ab = view.cut(self.network.predict_ab(seen[None, ..., None])[0], box)
+        hints = [] if known is None else [view.surround(known, canvas)[None]]
+        ab = view.cut(self.network.predict_ab(seen[None, ..., None], *hints)[0], box)
         return small, np.ascontiguousarray(exif.as_stored(ab, orientation))
 
     def merge(

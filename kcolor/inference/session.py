@@ -1,6 +1,6 @@
 """`Session`: one picture, colorized again and again with other hints."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -8,6 +8,9 @@ from kcolor.color import host
 from kcolor.color.spread import spread
 from kcolor.images import exif
 from kcolor.inference.hints import as_hints, draw_hints
+
+if TYPE_CHECKING:
+    from kcolor.inference.colorizer import Colorizer
 
 
 class Session:
@@ -21,7 +24,9 @@ class Session:
         >>> color = session([(120, 80, "#a03020")])
     """
 
-    def __init__(self, colorizer, pixels: np.ndarray, orientation: int = 1):
+    def __init__(
+        self, colorizer: "Colorizer", pixels: np.ndarray, orientation: int = 1
+    ) -> None:
         """Takes what `Colorizer.session` has checked."""
         self._colorizer = colorizer
         self._pixels = pixels
@@ -58,7 +63,7 @@ class Session:
         known, points, colors = draw_hints(
             hints, (height, width), colorizer.view_size(height, width)
         )
-        view, ab = self._predict()
+        view, ab = self._predict(known)
         if not known[..., 2].any():
             return colorizer.merge(pixels, view, ab, saturation=saturation, out=out)
         factor = colorizer.saturation if saturation is None else saturation
@@ -74,7 +79,10 @@ class Session:
             known=(places, colors),
         )
 
-    def _predict(self):
+    def _predict(self, known):
+        colorizer, picture = self._colorizer, (self._pixels, self._orientation)
+        if colorizer.network.takes_known and known[..., 2].any():
+            return colorizer.predict(*picture, known)
         if self._predicted is None:
-            self._predicted = self._colorizer.predict(self._pixels, self._orientation)
+            self._predicted = colorizer.predict(*picture)
         return self._predicted

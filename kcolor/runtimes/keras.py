@@ -88,8 +88,11 @@ class KerasPredictor(Predictor):
         """
         import keras
 
+        from kcolor.models.known import takes_known
+
         super().__init__(name)
         self.model = model
+        self.takes_known = takes_known(model)
         self._lock = threading.Lock()
         self._call = model.predict_on_batch
         if keras.config.backend() == "tensorflow":
@@ -98,11 +101,16 @@ class KerasPredictor(Predictor):
         else:
             self.device = keras.distribution.list_devices()[0]
 
-    def predict_ab(self, lightness: np.ndarray) -> np.ndarray:
+    def predict_ab(
+        self, lightness: np.ndarray, known: np.ndarray | None = None
+    ) -> np.ndarray:
         """Predicts color, see `Predictor.predict_ab`."""
         self.check_size(*lightness.shape[1:3])
+        named = self.inputs(lightness, known)
         with self._lock:  # The first call builds the function that all share.
-            return np.asarray(self._call(np.asarray(lightness)))
+            return np.asarray(
+                self._call(named if self.takes_known else named["lightness"])
+            )
 
 
 def _compiled(model: "keras.Model") -> Callable:

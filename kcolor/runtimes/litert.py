@@ -20,9 +20,10 @@ import numpy as np
 from kcolor.errors import DataError
 from kcolor.runtimes.network import Predictor, Size
 
-# What a signature takes and answers -> whether that is pictures.
+# What a signature takes, sorted, and answers -> whether it takes pictures.
 _CONTRACTS = {
     ("lightness", "ab", np.float32): False,
+    ("known", "lightness", "ab", np.float32): False,
     ("image", "colorized", np.uint8): True,
 }
 
@@ -43,7 +44,8 @@ class LiteRTPredictor(Predictor):
             name: What messages and reports call it.
             path: Path of the file. Each signature has the input `lightness`, float32
                 `(1, height, width, 1)`, and the output `ab`, float32
-                `(1, height, width, 2)`; or `image` and `colorized`, uint8 RGB.
+                `(1, height, width, 2)`; or `image` and `colorized`, uint8 RGB. Beside
+                `lightness` there may be `known`, float32 `(1, height, width, 3)`.
             threads: Threads that one call may use.
 
         Raises:
@@ -61,12 +63,16 @@ class LiteRTPredictor(Predictor):
             raise DataError(f"{self._path}: has no signature")
         found = {self._contract(key, runner): key for key, runner in first.items()}
         self.takes_rgb = next(iter(found))[0]
+        details = next(iter(first.values())).get_input_details()
+        self.takes_known = "known" in details
         self._keys = {size: key for (_, size), key in found.items()}
         fixed = [size for size in self._keys if size is not None]
         self.sizes = fixed if len(fixed) == len(self._keys) else None
         self._idle.append((None, first))
 
-    def predict_ab(self, lightness: np.ndarray) -> np.ndarray:
+    def predict_ab(
+        self, lightness: np.ndarray, known: np.ndarray | None = None
+    ) -> np.ndarray:
         """Predicts color, see `Predictor.predict_ab`.
 
         Raises:
@@ -74,7 +80,7 @@ class LiteRTPredictor(Predictor):
         """
         if self.takes_rgb:
             return super().predict_ab(lightness)
-        ab = self._run("lightness", "ab", np.asarray(lightness, "float32"))
+        ab = self._run(self.inputs(lightness, known), "ab")
         if not np.isfinite(ab).all():
             raise DataError(f"{self.name}: the network answered with NaN or infinity")
         return ab
@@ -83,10 +89,11 @@ class LiteRTPredictor(Predictor):
         """Colorizes pictures, see `Predictor.predict_rgb`."""
         if not self.takes_rgb:
             return super().predict_rgb(rgb)
-        return self._run("image", "colorized", np.asarray(rgb, "uint8"))
+        return self._run({"image": np.asarray(rgb, "uint8")}, "colorized")
 
-    def _run(self, argument: str, answer: str, batch: np.ndarray) -> np.ndarray:
-        size = batch.shape[1:3]
+    def _run(self, named: dict[str, np.ndarray], answer: str) -> np.ndarray:
+        count, height, width, _ = next(iter(named.values())).shape
+        size = height, width
         self.check_size(*size)
         key = self._keys[None if self.sizes is None else size]
         runners = self._take(size)
@@ -94,7 +101,12 @@ class LiteRTPredictor(Predictor):
             # Files take one picture at a time; an answer is copied, since the memory
             # that holds it is the interpreter's.
             answers = [
-                np.array(runners[key](**{argument: one[None]})[answer]) for one in batch
+                np.array(
+                    runners[key](
+                        **{name: batch[at : at + 1] for name, batch in named.items()}
+                    )[answer]
+                )
+                for at in range(count)
             ]
         finally:
             with self._lock:
@@ -123,9 +135,10 @@ class LiteRTPredictor(Predictor):
     def _contract(self, key: str, runner: Any) -> tuple[bool, Size | None]:
         # Whether the signature takes pictures, and the size it is fixed to.
         inputs, outputs = runner.get_input_details(), runner.get_output_details()
-        names = (*inputs, *outputs)
+        names = (*sorted(inputs), *outputs)
         dtypes = {entry["dtype"] for entry in (*inputs.values(), *outputs.values())}
         takes_rgb = _CONTRACTS.get((*names, *dtypes))
+        # `known`, if there is any, has the same height and width.
         shape = next(iter(inputs.values()), {"shape_signature": ()})["shape_signature"]
         if takes_rgb is None or len(shape) != 4:
             raise DataError(

@@ -34,17 +34,22 @@ class Predictor:
         """Takes the name that reports show."""
         self.name = name
 
-    def predict_ab(self, lightness: np.ndarray) -> np.ndarray:
+    def predict_ab(
+        self, lightness: np.ndarray, known: np.ndarray | None = None
+    ) -> np.ndarray:
         """Predicts color.
 
         Args:
             lightness: float32 array `(B, H, W, 1)`, L* / 50 - 1, in [-1, 1].
+            known: float32 array `(B, H, W, 3)`, a* and b* / 110 and a mask, for a
+                network that `takes_known`; None: nothing is known.
 
         Returns:
             float32 array `(B, H, W, 2)`, a* and b* / 110, in [-1, 1].
 
         Raises:
-            DataError: If the network cannot take this size, or answers RGB only.
+            DataError: If the network cannot take this size or known colors, or answers
+                RGB only.
         """
         raise DataError(f"{self.name}: answers RGB only")
 
@@ -77,6 +82,30 @@ class Predictor:
             gray = join(lightness, np.zeros((*lightness.shape[:-1], 2), "float32"))
             return self.predict_rgb(np.asarray(gray))
         return np.asarray(join(lightness, self.predict_ab(lightness)))
+
+    def inputs(
+        self, lightness: np.ndarray, known: np.ndarray | None
+    ) -> dict[str, np.ndarray]:
+        """Names what the network takes.
+
+        Args:
+            lightness: As for `predict_ab`.
+            known: As for `predict_ab`.
+
+        Returns:
+            Dict of `lightness` and, if the network takes it, `known`.
+
+        Raises:
+            DataError: If colors are known and the network does not take them.
+        """
+        named = {"lightness": np.asarray(lightness, "float32")}
+        if self.takes_known:
+            if known is None:
+                known = np.zeros((*lightness.shape[:3], 3), "float32")
+            named["known"] = np.asarray(known, "float32")
+        elif known is not None:
+            raise DataError(f"{self.name}: takes no known colors")
+        return named
 
     def check_size(self, height: int, width: int) -> None:
         """Refuses a size that the file cannot take.

@@ -42,16 +42,20 @@ class SavedModelPredictor(Predictor):
             raise DataError(f"{path}: not a readable SavedModel") from error
         if "serving_ab" not in self._loaded.signatures:
             raise DataError(f"{path}: has no signature serving_ab")
+        takes = self._loaded.signatures["serving_ab"].structured_input_signature[1]
+        self.takes_known = "known" in takes
         self.device = tensorflow_device()
 
-    def predict_ab(self, lightness: np.ndarray) -> np.ndarray:
+    def predict_ab(
+        self, lightness: np.ndarray, known: np.ndarray | None = None
+    ) -> np.ndarray:
         """Predicts color, see `Predictor.predict_ab`."""
         self.check_size(*lightness.shape[1:3])
-        return self._run("serving_ab", "lightness", "ab", lightness)
+        return self._run("serving_ab", self.inputs(lightness, known), "ab")
 
     def predict_rgb(self, rgb: np.ndarray) -> np.ndarray:
         """Colorizes pictures of any one size, see `Predictor.predict_rgb`."""
-        return self._run("serving_tensor", "images", "colorized", rgb)
+        return self._run("serving_tensor", {"images": rgb}, "colorized")
 
     def predict_bytes(self, contents: Sequence[bytes]) -> list[bytes]:
         """Colorizes encoded pictures.
@@ -62,13 +66,14 @@ class SavedModelPredictor(Predictor):
         Returns:
             List of encoded pictures in the same order; empty bytes for what is none.
         """
-        name, answer = "image_bytes", "colorized_bytes"
-        return self._run("serving_default", name, answer, contents).tolist()
+        named = {"image_bytes": contents}
+        return self._run("serving_default", named, "colorized_bytes").tolist()
 
-    def _run(self, signature: str, name: str, answer: str, value: Any) -> np.ndarray:
+    def _run(self, signature: str, named: dict[str, Any], answer: str) -> np.ndarray:
         import tensorflow as tf
 
         if signature not in self._loaded.signatures:
             raise DataError(f"{self.name}: has no signature {signature}")
         function = self._loaded.signatures[signature]
-        return function(**{name: tf.constant(value)})[answer].numpy()
+        tensors = {name: tf.constant(value) for name, value in named.items()}
+        return function(**tensors)[answer].numpy()
