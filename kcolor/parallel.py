@@ -60,7 +60,7 @@ def _take(pending: deque[Future[_Result]], in_order: bool) -> Future[_Result]:
 class Share:
     """Lets threads work on as much at a time as fits in memory together."""
 
-    def __init__(self, limit: float):
+    def __init__(self, limit: float) -> None:
         """Sets the limit.
 
         Args:

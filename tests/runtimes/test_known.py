@@ -22,7 +22,9 @@ def build_hinted():
     rng = np.random.default_rng(0)
     for weight in model.weights:
         weight.assign(rng.normal(0, 0.1, weight.shape))
-    model.get_layer("hints").set_weights([20000 * np.eye(3, 2)[None, None], np.zeros(2)])
+    model.get_layer("hints").set_weights(
+        [20000 * np.eye(3, 2)[None, None], np.zeros(2)]
+    )
     return model
 
 
