@@ -18,13 +18,16 @@ class Show(Protocol):
 
 
 @contextmanager
-def progress_bar(title: str, say_end: bool = True) -> Iterator[Show]:
+def progress_bar(
+    title: str, say_end: bool = True, unit: str = "images"
+) -> Iterator[Show]:
     """Shows on standard error how far long work has come.
 
     Args:
         title: What has been done to a picture, such as `"Measured"`.
         say_end: Where there is no bar, write a line at the end too; False: the caller
             has more to say then.
+        unit: What is counted.
 
     Yields:
         Function of `(done, total, failed=0)` to call whenever a picture is done.
@@ -35,7 +38,7 @@ def progress_bar(title: str, say_end: bool = True) -> Iterator[Show]:
         return done / max(time.monotonic() - started, 1e-9)
 
     if not sys.stderr.isatty():
-        yield _plain_lines(title, rate, say_end)
+        yield _plain_lines(title, rate, say_end, unit)
         return
     from rich.console import Console
     from rich.progress import (
@@ -50,7 +53,7 @@ def progress_bar(title: str, say_end: bool = True) -> Iterator[Show]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]:.1f} images/s"),
+        TextColumn(f"{{task.fields[rate]:.1f}} {unit}/s"),
         TextColumn("{task.fields[failed]}"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
@@ -59,18 +62,22 @@ def progress_bar(title: str, say_end: bool = True) -> Iterator[Show]:
 
     def show(done, total, failed=0):
         said = f"{failed} failed" if failed else ""
-        bar.update(task, completed=done, total=total, rate=rate(done), failed=said)
+        bar.update(
+            task, completed=done, total=total or None, rate=rate(done), failed=said
+        )
 
     with bar:
         yield show
 
 
-def _plain_lines(title, rate, say_end):
+def _plain_lines(title, rate, say_end, unit):
     due = time.monotonic() + _INTERVAL
 
     def show(done, total, failed=0):
         nonlocal due
-        line = f"{title} {done} of {total} pictures"
+        counted = "pictures" if unit == "images" else unit
+        # A film does not always say how long it is.
+        line = f"{title} {done} of {total or '?'} {counted}"
         if done == total:
             if say_end:
                 sys.stderr.write(f"{line}.\n")
@@ -80,9 +87,7 @@ def _plain_lines(title, rate, say_end):
             return
         due = now + _INTERVAL
         said = f", {failed} failed" if failed else ""
-        left = (total - done) / rate(done)
-        sys.stderr.write(
-            f"{line}{said}, {rate(done):.1f} images/s, {left:.0f} s left\n"
-        )
+        left = f", {(total - done) / rate(done):.0f} s left" if total else ""
+        sys.stderr.write(f"{line}{said}, {rate(done):.1f} {unit}/s{left}\n")
 
     return show

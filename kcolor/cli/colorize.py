@@ -8,6 +8,7 @@ import click
 from kcolor.cli.shared import MODEL, is_debugging
 from kcolor.errors import DataError
 from kcolor.images import formats
+from kcolor.inference.film.settings import CODECS, STEADY, FilmSettings, is_film
 
 _QUALITIES = " and ".join(
     f"{row.name} (default: {row.quality})" for row in formats.FORMATS if row.quality
@@ -82,7 +83,20 @@ _QUALITIES = " and ".join(
 @click.option(
     "--quality",
     type=click.IntRange(1, 100),
-    help=f"Of {_QUALITIES}.",
+    help=f"Of {_QUALITIES}, and of films (default: 80).",
+)
+@click.option(
+    "--steady",
+    type=click.Choice(STEADY),
+    default="both",
+    show_default=True,
+    help="Films: colors follow the motion, so that they do not flicker.",
+)
+@click.option(
+    "--codec",
+    type=click.Choice(CODECS),
+    help="Films: how the picture is coded; ffv1 and prores are for archives.  "
+    "[default: h264]",
 )
 @click.option(
     "--recursive/--no-recursive",
@@ -105,7 +119,7 @@ _QUALITIES = " and ".join(
     help="Refuse larger photographs.",
 )
 def colorize(inputs: tuple[str, ...], **options: Any) -> None:
-    """Colorize photographs: files, folders with all that is in them, or '-'.
+    """Colorize photographs and films: files, folders with all in them, or '-'.
 
     \b
     kcolor colorize photo.jpg                   writes photo-color.jpg
@@ -113,6 +127,9 @@ def colorize(inputs: tuple[str, ...], **options: Any) -> None:
     kcolor colorize album -o album-in-color     keeps the folder's tree
     kcolor colorize photo.jpg --hint 40%,75%,#7a2030   knows the color there
     kcolor colorize - < in.jpg > out.jpg
+    kcolor colorize film.mp4                    writes film-color.mp4, with its sound
+
+    A film that was interrupted goes on when the same command is given again.
     """  # noqa: D301
     if options["skip_existing"] and options["overwrite"]:
         raise click.UsageError("--skip-existing and --overwrite exclude each other.")
@@ -122,7 +139,9 @@ def colorize(inputs: tuple[str, ...], **options: Any) -> None:
     from kcolor.process import silent_libraries
 
     kind = formats.CHOICES[options["kind"].lower()] if options["kind"] else None
-    jobs = plan.plan(inputs, options["output"], kind, options["recursive"])
+    jobs = plan.plan(
+        inputs, options["output"], kind, options["recursive"], options["codec"]
+    )
     hints = [hint for file in options["files"] for hint in read_hints(file)]
     hints += [parse_hint(text) for text in options["points"]]
     if hints and len(jobs) > 1:
@@ -139,12 +158,20 @@ def colorize(inputs: tuple[str, ...], **options: Any) -> None:
         raise DataError(
             f"{there[0].target}: exists{more}; use --overwrite or --skip-existing"
         )
+    if any(is_film(job.source) for job in jobs):
+        import av  # noqa: F401  Here it is missed before any work is done.
     settings = Settings(
         kind=kind,
         quality=options["quality"],
         compare=options["compare"],
         max_megapixels=options["max_megapixels"],
         hints=tuple(hints),
+        film=FilmSettings(
+            codec=options["codec"],
+            quality=options["quality"],
+            steady=options["steady"],
+            max_megapixels=options["max_megapixels"],
+        ),
     )
     network = {
         name: options[name]

@@ -14,6 +14,7 @@ from kcolor.cli.benchmark import benchmark
 from kcolor.cli.colorize import colorize
 from kcolor.cli.data import data
 from kcolor.cli.evaluate import evaluate
+from kcolor.cli.evaluate_film import evaluate_film
 from kcolor.cli.export import export
 from kcolor.cli.fit import fit
 from kcolor.cli.models import models
@@ -23,6 +24,7 @@ from kcolor.errors import DataError, one_line
 # Module that a command cannot do without -> extra that brings it.
 _EXTRAS = {
     "tfds": ("tensorflow_datasets",),
+    "video": ("av",),
     "train": ("tensorflow", "keras", "skimage", "jinja2", "safetensors"),
     "export": (
         "tf2onnx",
@@ -79,5 +81,14 @@ def main(debug: bool) -> None:
         log_to_terminal(logging.DEBUG)
 
 
-for command in (fit, colorize, models, evaluate, data, export, benchmark):
+for command in (
+    fit,
+    colorize,
+    models,
+    evaluate,
+    evaluate_film,
+    data,
+    export,
+    benchmark,
+):
     main.add_command(command)

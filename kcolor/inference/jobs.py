@@ -1,4 +1,4 @@
-"""The job: one photograph read, colorized and written, and what is said about it.
+"""The job: one photograph or film read, colorized and written, and what is said about it.
 
 `run_job` is the same wherever jobs run: on one machine, in shards or on a cluster. An
 interruption at any moment leaves whole files only.
@@ -8,9 +8,10 @@ import io
 import logging
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,6 +22,7 @@ from kcolor import files
 from kcolor.errors import DataError, one_line
 from kcolor.images import decode, encode, exif, formats, opening
 from kcolor.inference.colorizer import Colorizer, shared
+from kcolor.inference.film.settings import FilmSettings, is_film
 from kcolor.inference.hints import Hint, HintPicture
 from kcolor.inference.plan import STANDARD, Job, kind_of
 from kcolor.parallel import Share
@@ -40,6 +42,7 @@ class Settings:
         compare: Put the photograph before and after side by side.
         max_megapixels: Refuse larger pages.
         hints: Known colors of the photograph, as from `hints.as_hints`.
+        film: How films are colorized and written.
     """
 
     kind: str | None = None
@@ -48,6 +51,7 @@ class Settings:
     compare: bool = False
     max_megapixels: float = opening.MAX_MEGAPIXELS
     hints: tuple[Hint | HintPicture, ...] = ()
+    film: FilmSettings = field(default_factory=FilmSettings)
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def run_job(
     settings: Settings,
     share: Share | None = None,
 ) -> Status:
-    """Colorizes one photograph and says how that went; a bad one is no exception.
+    """Colorizes one file and says how that went; a bad one is no exception.
 
     Args:
         colorizer: A `Colorizer`, or a `Future` of one.
@@ -110,8 +114,9 @@ def colorize_file(
     job: Job,
     settings: Settings,
     share: Share | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Colorizes one photograph.
+    """Colorizes one photograph or film.
 
     Args:
         colorizer: A `Colorizer`, or a `Future` of one: the file is decoded while the
@@ -119,11 +124,15 @@ def colorize_file(
         job: What to read and where to write.
         settings: How to colorize and write it.
         share: Megapixels that jobs running at the same time have in common, or None.
+        progress: Of a film: called with the frames done, and how many there are.
 
     Raises:
         DataError: If the photograph cannot be read or written.
         OSError: If the disk does not take it.
     """
+    if is_film(job.source) and job.data is None:
+        _colorize_film(colorizer, job, settings, progress)
+        return
     name = str(job.source)
     source: Path | str | bytes = job.source if job.data is None else job.data
     if source == STANDARD:
@@ -185,6 +194,20 @@ def colorize_bytes(
     with decode.Photo(bytes(data), "the photograph", max_megapixels) as photo:
         _convert(colorizer, photo, held, _kept(photo, settings.kind), settings)
     return held.getvalue()
+
+
+def _colorize_film(colorizer, job, settings, progress):
+    # PyAV is there only where films are wanted.
+    from kcolor.inference.film.colorize import colorize_film
+
+    if settings.compare:
+        raise DataError(f"{job.source}: --compare is for photographs")
+    if isinstance(colorizer, Future):
+        colorizer = colorizer.result()
+    source, target = Path(job.source), Path(job.target)
+    report = colorize_film(colorizer, source, target, settings.film, progress)
+    for note in report.notes():
+        _log.warning("%s: %s", source, note)
 
 
 def _standard_input() -> bytes:

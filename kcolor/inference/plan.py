@@ -11,13 +11,14 @@ from pathlib import Path
 
 from kcolor.errors import DataError
 from kcolor.images import formats
+from kcolor.inference.film.settings import check_target, film_name, is_film
 
 STANDARD = "-"
 
 
 @dataclass(frozen=True)
 class Job:
-    """One photograph to colorize.
+    """One photograph or film to colorize.
 
     Attributes:
         source: Path of the file, or `"-"`, standard input.
@@ -36,15 +37,17 @@ def plan(
     out: Path | str | None = None,
     kind: str | None = None,
     recursive: bool = True,
+    codec: str | None = None,
 ) -> list[Job]:
     """Decides which files are read and where each result goes.
 
     Args:
-        inputs: Paths of photo files and folders, or `["-"]`.
+        inputs: Paths of photo files, films and folders, or `["-"]`.
         out: Path of a file or a folder, `"-"`, or None: beside the input, as
             `NAME-color.SUFFIX` or, for a folder, `FOLDER-color`.
-        kind: Format of all results, or None.
+        kind: Format of all photographs' results, or None.
         recursive: Look into subfolders of a folder; the results keep its tree.
+        codec: Codec of all films' results, or None.
 
     Returns:
         List of `Job`s.
@@ -58,13 +61,14 @@ def plan(
         return _plan_standard(inputs, out, kind)
     jobs = []
     several = len(inputs) > 1
+    kinds = kind, codec
     for source in map(Path, inputs):
         if source.is_dir():
-            jobs += _plan_folder(source, out, kind, recursive, several)
+            jobs += _plan_folder(source, out, kinds, recursive, several)
         elif not source.exists():
             raise DataError(f"{source}: no such file or folder")
         else:
-            jobs.append(Job(source, _file_target(source, out, kind, several)))
+            jobs.append(Job(source, _file_target(source, out, kinds, several)))
     jobs = _set_apart(jobs)
     _check_targets(jobs)
     return jobs
@@ -76,6 +80,8 @@ def _plan_standard(inputs, out, kind):
     source = inputs[0]
     if source != STANDARD:
         source = Path(source)
+        if is_film(source):
+            raise DataError(f"{source}: a film cannot go to standard output")
         if source.is_dir():
             raise DataError(f"{source}: a folder cannot go to standard output")
     if out in (None, STANDARD):
@@ -84,7 +90,7 @@ def _plan_standard(inputs, out, kind):
     return [Job(source, Path(out))]
 
 
-def _plan_folder(source, out, kind, recursive, several):
+def _plan_folder(source, out, kinds, recursive, several):
     if out is None:
         resolved = source.resolve()
         out = resolved.with_name(f"{resolved.name}-color")
@@ -102,12 +108,14 @@ def _plan_folder(source, out, kind, recursive, several):
             if recursive and not _same(Path(folder) / name, out)
         )
         found += [
-            Path(folder) / name for name in sorted(names) if formats.of_name(name)
+            Path(folder) / name
+            for name in sorted(names)
+            if formats.of_name(name) or is_film(name)
         ]
     if not found:
         where = "" if recursive else " (--recursive looks into its subfolders)"
-        raise DataError(f"{source}: no photographs in this folder{where}")
-    targets = [out / _renamed(path.relative_to(source), kind) for path in found]
+        raise DataError(f"{source}: no photographs or films in this folder{where}")
+    targets = [out / _renamed(path.relative_to(source), kinds) for path in found]
     root = out.resolve()
     for parent in {target.parent for target in targets}:
         if not parent.resolve().is_relative_to(root):
@@ -115,17 +123,24 @@ def _plan_folder(source, out, kind, recursive, several):
     return list(map(Job, found, targets))
 
 
-def _file_target(source, out, kind, several):
-    name = _renamed(Path(source.name), kind)
+def _file_target(source, out, kinds, several):
+    name = _renamed(Path(source.name), kinds)
     if out is None:
         return source.with_name(f"{name.stem}-color{name.suffix}")
     if several or Path(out).is_dir() or str(out).endswith(("/", os.sep)):
         return Path(out) / name
-    kind_of(out, kind)  # Now, and not after the work.
+    # Now, and not after the work.
+    if is_film(source):
+        check_target(Path(out))
+    else:
+        kind_of(out, kinds[0])
     return Path(out)
 
 
-def _renamed(path, kind):
+def _renamed(path, kinds):
+    kind, codec = kinds
+    if is_film(path):
+        return film_name(path, codec)
     own = formats.of_name(path)
     wanted = formats.BY_NAME[kind] if kind else formats.written_as(own)
     return path if wanted is own else path.with_suffix(wanted.suffixes[0])

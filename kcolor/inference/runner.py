@@ -9,6 +9,7 @@ from typing import Any
 
 from kcolor.files import remove_leftovers
 from kcolor.inference.colorizer import Colorizer
+from kcolor.inference.film.settings import is_film
 from kcolor.inference.jobs import Settings, Status, colorize_file, run_job
 from kcolor.inference.plan import Job
 from kcolor.parallel import Share, cores, read_ahead
@@ -62,6 +63,12 @@ def colorize_one(job: Job, network: dict[str, Any], settings: Settings) -> None:
     """
     resolve(network["model"])
     clean([job])
+    if is_film(job.source):
+        # Its frames are on all cores, each on one.
+        colorizer = Colorizer(threads=1, **network)
+        with progress_bar("Colorized", say_end=False, unit="frames") as show:
+            colorize_file(colorizer, job, settings, progress=show)
+        return
     with ThreadPoolExecutor(1) as opener:
         colorize_file(opener.submit(Colorizer, **network), job, settings)
 

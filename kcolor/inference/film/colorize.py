@@ -53,6 +53,17 @@ class Report:
     resumed: int = 0
     left_out: list[str] = field(default_factory=list)
 
+    def notes(self) -> list[str]:
+        """Says in words what the user should know."""
+        notes = []
+        if self.damaged:
+            notes.append(f"{self.damaged} damaged frames, shown as the one before")
+        if self.frames < 0.95 * self.expected:
+            notes.append(f"ends early, after {self.frames} of {self.expected} frames")
+        if self.left_out:
+            notes.append(f"left out: {', '.join(self.left_out)}")
+        return notes
+
 
 def colorize_film(
     colorizer: Colorizer,
@@ -71,7 +82,8 @@ def colorize_film(
         source: The film, of any kind that FFmpeg reads.
         target: The film to write; its suffix decides on the container.
         settings: How; None: as `FilmSettings` is by default.
-        progress: Called with the frames that are done, and how many there are or 0.
+        progress: Called with the frames that this run has done, and how many it has to
+            do, or 0 if the film does not say.
 
     Returns:
         `Report`.
@@ -227,7 +239,7 @@ class _Run:
         frames = self._film.frames()
         for _ in itertools.islice(frames, report.frames):
             pass
-        self._progress(report.frames, report.expected)
+        self._show(report)
         for window in windows:
             stretch = _stretch(window, windows)
             self._encode(stretch, frames, painters, report)
@@ -255,11 +267,15 @@ class _Run:
             for picture in read_ahead(painters, self._paint, items(), 2 * cores()):
                 yield picture
                 report.frames += 1
-                self._progress(report.frames, report.expected)
+                self._show(report)
 
         packets = encode(self._form, painted(), self._work.data_path())
         shown = Times(np.array(times), np.array(durations))
         self._work.add(Stretch(packets, shown, last.state, last.ends_shot))
+
+    def _show(self, report):
+        left = max(0, report.expected - report.resumed)
+        self._progress(report.frames - report.resumed, left)
 
     def _paint(self, item):
         frame, small = item

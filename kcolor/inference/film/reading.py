@@ -20,7 +20,7 @@ from kcolor.errors import DataError
 
 # Formats whose first plane is luma and nothing else, in the machine's own order.
 _PLANAR = re.compile(r"(yuva?j?4\d\dp|gray)(9|10|12|14|16)?(le)?|nv(12|16|21|24)")
-# Errors one after the other, without a frame between them, that end a film.
+# Errors of a container, each of which ends its reading, that are passed over.
 _PATIENCE = 50
 # FFmpeg's numbers for color tags (ITU-T H.273).
 RGB, BT709, UNSPECIFIED, BT601, BT2020 = 0, 1, 2, 6, 9
@@ -164,7 +164,6 @@ class Film:
     def _decoded(self, container, stream):
         # Pairs (picture, None), and (None, pts) for a packet that gave no picture.
         lost: list[int] = []
-        patience = _PATIENCE
         for packet in packets(container, stream):
             try:
                 pictures = packet.decode()
@@ -172,14 +171,10 @@ class Film:
                 if isinstance(error, MemoryError):
                     raise DataError(f"{self.path}: not enough memory") from error
                 self.damaged += 1
-                patience -= 1
                 if packet.pts is not None:
                     lost.append(packet.pts)
-                if not patience:
-                    break
                 continue
             for picture in pictures:
-                patience = _PATIENCE
                 while lost and (picture.pts is None or min(lost) < picture.pts):
                     lost.remove(earliest := min(lost))
                     yield None, earliest
