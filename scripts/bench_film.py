@@ -21,13 +21,13 @@ import numpy as np
 from PIL import Image
 
 from kcolor.color import host
-from kcolor.color.constants import AB_SCALE
-from kcolor.evaluation import film as measures
+from kcolor.color.host import split_on_host
 from kcolor.inference.colorizer import Colorizer
 from kcolor.inference.film import steady
 from kcolor.inference.film.chroma import Painter
 from kcolor.inference.film.colorize import colorize_film
 from kcolor.inference.film.reading import Film
+from kcolor.inference.film.rows import colored_rows, read_small
 from kcolor.inference.film.settings import FilmSettings
 from kcolor.inference.film.writing import Format
 
@@ -61,7 +61,7 @@ def photos(path, count):
             photo = np.asarray(Image.open(io.BytesIO(blob)).convert("RGB"))
         except OSError:
             continue
-        if np.abs(measures.ab_of(photo)).mean() > 8:
+        if np.abs(split_on_host([photo])[0, ..., 1:]).mean() > 8 / 110:
             found.append(photo)
         if len(found) == count:
             break
@@ -184,58 +184,36 @@ def one(options):
 
 def show_rows(title, rows):
     print(
-        f"{title:12} {'flicker':>8} {'CDC x1000':>10} {'warp x1000':>10} "
+        f"{title:20} {'flicker':>8} {'CDC x1000':>10} {'warp x1000':>10} "
         f"{'PSNR':>6} {'chroma':>7}"
     )
     for name, row in rows.items():
         print(
-            f"{name:12} {row['flicker']:8.3f} {row['cdc'] * 1000:10.2f} "
+            f"{name:20} {row['flicker']:8.3f} {row['cdc'] * 1000:10.2f} "
             f"{row['warp_error'] * 1000:10.3f} {row['psnr']:6.2f} {row['chroma']:7.2f}"
         )
 
 
 def rows_of(colorizer, truth, grays, motion, strip=None):
     """The rows of one clip, without a codec's share."""
-    answers = [colorizer.predict(gray) for gray in grays]
-    small = []
-    for number, (gray, (view, ab)) in enumerate(zip(grays, answers, strict=True)):
-        seen = cv2.resize(gray, view.shape[::-1], interpolation=cv2.INTER_AREA)
-        link = steady.link(small[-1].gray, seen) if number else None
-        small.append(steady.Small(seen, ab.astype("float16"), link))
-    films = {"gray": [np.zeros_like(ab) for _, ab in answers]}
-    for mode in ("off", "forward", "both"):
-        windows = list(steady.windows(small, mode))
-        films[mode] = [s.ab.astype("float32") for w in windows for s in w.frames]
-    painted = {
-        name: [
-            host.recolor(gray, ab, guide=view)
-            for gray, ab, (view, _) in zip(grays, abs_, answers, strict=True)
-        ]
-        for name, abs_ in films.items()
-    }
-    painted["truth"] = truth
+    from kcolor.evaluation import film as measures
+
+    rows = {**colored_rows(colorizer, grays), "truth": (truth, None)}
     if strip:
         picks = np.linspace(2, len(truth) - 2, 6).astype(int)
-        picture = np.vstack(
-            [
-                np.hstack([painted[name][at] for at in picks])
-                for name in ("off", "both", "truth")
-            ]
-        )
-        cv2.imwrite(strip, picture[..., ::-1])
-    size = truth[0].shape[1::-1]
-    exact = {
-        name: [cv2.resize(ab, size) * AB_SCALE for ab in abs_]
-        for name, abs_ in films.items()
-    }
+        shown = ("frame by frame", "forward and backward", "truth")
+        lines = [np.hstack([rows[name][0][at] for at in picks]) for name in shown]
+        cv2.imwrite(strip, np.vstack(lines)[..., ::-1])
     return {
-        name: measures.measure_film(frames, truth, motion, exact.get(name))
-        for name, frames in painted.items()
+        name: measures.measure_film(frames, truth, motion, abs_)
+        for name, (frames, abs_) in rows.items()
     }
 
 
 def hold_still(options):
     """12 made clips, and real ones in color if there are."""
+    from kcolor.evaluation import film as measures
+
     colorizer = Colorizer("mobile", threads=1)
     pictures = photos(options.photos, 24)
     made = {}
@@ -258,15 +236,7 @@ def hold_still(options):
         )
     clips = {"12 made": list(made.values())}
     for path in options.films:
-        with av.open(path) as container:
-            truth = []
-            for picture in container.decode(video=0):
-                rgb = picture.to_ndarray(format="rgb24")
-                scale = min(1, (320 * 180 / rgb[..., 0].size) ** 0.5)
-                size = [round(side * scale) for side in rgb.shape[1::-1]]
-                truth.append(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA))
-                if len(truth) == options.frames:
-                    break
+        truth = read_small(Film(Path(path)), options.frames, 320 * 180)
         grays = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in truth]
         strip = options.strips and f"{options.strips}/{Path(path).stem}.png"
         motion = measures.estimate_motion(truth)
@@ -278,10 +248,12 @@ def hold_still(options):
         rows = {}
         for row, first in found[0].items():
             rows[row] = {
-                key: np.mean([one[row][key] for one in found]) for key in first
+                key: float(np.mean([one[row][key] for one in found])) for key in first
             }
         show_rows(name, rows)
-        both, off, truth = rows["both"], rows["off"], rows["truth"]
+        both, off, truth = (
+            rows[name] for name in ("forward and backward", "frame by frame", "truth")
+        )
         print(
             "both beside frame by frame: "
             f"flicker {both['flicker'] / off['flicker']:.3f}, "

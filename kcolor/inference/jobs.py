@@ -1,4 +1,4 @@
-"""The job: one photograph or film read, colorized and written, and what is said about it.
+"""The job: one photograph or film read, colorized, written, and what is said of it.
 
 `run_job` is the same wherever jobs run: on one machine, in shards or on a cluster. An
 interruption at any moment leaves whole files only.

@@ -20,11 +20,12 @@ import numpy as np
 from kcolor import __version__
 from kcolor.color import host
 from kcolor.errors import DataError
-from kcolor.images import exif
 from kcolor.inference.colorizer import Colorizer
 from kcolor.inference.film import steady
 from kcolor.inference.film.chroma import Painter
-from kcolor.inference.film.reading import Facts, Film
+from kcolor.inference.film.eye import Eye
+from kcolor.inference.film.follow import Hints
+from kcolor.inference.film.reading import Film
 from kcolor.inference.film.settings import FilmSettings, check_target
 from kcolor.inference.film.work import Stretch, Work, fingerprint
 from kcolor.inference.film.writing import Format, Times, assemble, encode
@@ -71,6 +72,7 @@ def colorize_film(
     target: Path,
     settings: FilmSettings | None = None,
     progress: Callable[[int, int], None] | None = None,
+    hints: Hints | None = None,
 ) -> Report:
     """Colorizes one film.
 
@@ -84,6 +86,7 @@ def colorize_film(
         settings: How; None: as `FilmSettings` is by default.
         progress: Called with the frames that this run has done, and how many it has to
             do, or 0 if the film does not say.
+        hints: Known colors, which follow the motion through their shots; or None.
 
     Returns:
         `Report`.
@@ -96,9 +99,10 @@ def colorize_film(
     check_target(target)
     film = Film(source, settings.max_megapixels)
     form = Format(film.facts, settings, target)
-    work = Work(target, _job(colorizer, source, settings, form))
+    work = Work(target, _job(colorizer, source, settings, form, hints))
     try:
-        return _Run(colorizer, film, form, settings, work, progress).run(target)
+        run = _Run(colorizer, film, form, settings, work, progress, hints)
+        return run.run(target)
     except av.error.FFmpegError as error:
         if isinstance(error, OSError) and error.errno:
             raise OSError(error.errno, error.strerror, str(target)) from error
@@ -112,7 +116,7 @@ def colorize_film(
         work.close()
 
 
-def _job(colorizer, source, settings, form):
+def _job(colorizer, source, settings, form, hints):
     # All that the packets depend on: what was finished with other values is of no use.
     stat = source.stat()
     return {
@@ -126,45 +130,15 @@ def _job(colorizer, source, settings, form):
             colorizer.render_size,
         ],
         "steady": settings.steady,
+        "hints": hints and hints.describe(),
         "format": form.describe(),
     }
-
-
-class _Eye:
-    # What the network sees of a frame, and what it says.
-
-    def __init__(
-        self, colorizer: Colorizer, facts: Facts, painter: Painter, mode: str
-    ) -> None:
-        self._colorizer, self._painter = colorizer, painter
-        self._is_steady = mode != "off"
-        self._orientation = _orientation(facts.rotation)
-        # Faces are as wide as the audience sees them.
-        shown = max(1, round(facts.width * facts.pixel_aspect))
-        if exif.swaps_sides(self._orientation):
-            self._size = colorizer.view_size(shown, facts.height)[::-1]
-        else:
-            self._size = colorizer.view_size(facts.height, shown)
-
-    def shrink(self, luma: np.ndarray) -> np.ndarray:
-        view = self._painter.gray(luma, self._size)
-        return view if view.dtype == np.uint8 else (view >> 8).astype(np.uint8)
-
-    def see(self, item: tuple[np.ndarray | None, np.ndarray, bool]) -> steady.Small:
-        before, view, cut = item
-        _, ab = self._colorizer.predict(view, self._orientation)
-        if ab.shape[:2] != view.shape:  # Rounded twice.
-            ab = cv2.resize(ab, view.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        motion = None
-        if before is not None and not cut and self._is_steady:
-            motion = steady.link(before, view)
-        return steady.Small(view, ab.astype(np.float16), motion)
 
 
 class _Run:
     # One film on its way.
 
-    def __init__(self, colorizer, film, form, settings, work, progress):
+    def __init__(self, colorizer, film, form, settings, work, progress, hints):
         self._film, self._form, self._work = film, form, work
         self._settings = settings
         self._progress = progress or (lambda done, total: None)
@@ -176,7 +150,7 @@ class _Run:
             guided=colorizer.upsampling == "guided",
         )
         self._blend = colorizer.blend
-        self._eye = _Eye(colorizer, film.facts, self._painter, settings.steady)
+        self._eye = Eye(colorizer, film.facts, self._painter, settings.steady, hints)
         self._stopped = threading.Event()
 
     def run(self, target: Path) -> Report:
@@ -189,6 +163,7 @@ class _Run:
             ThreadPoolExecutor(1) as ahead,
         ):
             try:
+                self._eye.look_for_hints(self._views(0))
                 self._encode_all(self._windows(resumed, seers, ahead), painters, report)
             finally:
                 self._stopped.set()
@@ -209,7 +184,9 @@ class _Run:
         # Frames that cuts are decided by; an undisturbed run looks at the same ones.
         first = max(0, start - steady.CUT_REACH - 1)
         looked_at = itertools.islice(
-            steady.with_cuts(self._views(first)), start - first, None
+            zip(itertools.count(first), steady.with_cuts(self._views(first))),
+            start - first,
+            None,
         )
 
         def small_frames():
@@ -298,24 +275,3 @@ def _stretch(window, following):
         if count >= (_SHORT if window.ends_shot else _LONG):
             return
         window = next(following, None)
-
-
-def _orientation(rotation):
-    # EXIF's number for how a film is turned, 1 unless it is by quarters.
-    if rotation is None:
-        return 1
-    a, b, c, d = (int(np.sign(rotation[at])) for at in (0, 1, 3, 4))
-    return _ORIENTATIONS.get((a, b, c, d), 1)
-
-
-# Signs of the display matrix's a, b, c, d: x' = a x + c y, y' = b x + d y, y downwards.
-_ORIENTATIONS = {
-    (1, 0, 0, 1): 1,
-    (-1, 0, 0, 1): 2,
-    (-1, 0, 0, -1): 3,
-    (1, 0, 0, -1): 4,
-    (0, 1, 1, 0): 5,
-    (0, 1, -1, 0): 6,
-    (0, -1, -1, 0): 7,
-    (0, -1, 1, 0): 8,
-}

@@ -43,12 +43,12 @@ class _Encoder:
 _YUV = ("yuv420p", "yuv420p10le", "yuv420p12le")
 _ENCODERS = {
     "h264": _Encoder(
-        "libx264", _YUV[:2], {"preset": "medium"}, ("crf", 8, 51), is_even=True
+        "libx264", _YUV[:2], {"preset": "faster"}, ("crf", 8, 51), is_even=True
     ),
     "h265": _Encoder(
         "libx265",
         _YUV,
-        {"preset": "medium", "x265-params": "log-level=error"},
+        {"preset": "fast", "x265-params": "log-level=error"},
         ("crf", 8, 51),
         is_even=True,
     ),
