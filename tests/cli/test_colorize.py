@@ -222,7 +222,7 @@ def _unreadable(tmp_path):
     [
         (lambda folder: folder / "missing.jpg", "missing.jpg: no such file"),
         (_unreadable, "a.jpg: damaged"),
-        (lambda folder: folder, "no photographs in this folder"),
+        (lambda folder: folder, "no photographs or films in this folder"),
     ],
     ids=["missing", "damaged", "empty folder"],
 )
