@@ -71,7 +71,7 @@ def evaluate_film(
             raise DataError(f"{path}: has {len(truth)} frames; 5 are needed")
         motion = measures.estimate_motion(truth)
         grays = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in truth]
-        rows = dict(colored_rows(colorizer, grays))
+        rows: dict[str, tuple[list, list | None]] = {**colored_rows(colorizer, grays)}
         for result in results:
             other = read_small(Film(Path(result)), frames, _PIXELS)
             if len(other) != len(truth) or other[0].shape != truth[0].shape:
@@ -88,10 +88,11 @@ def evaluate_film(
     click.echo(_table(means))
     if json_file:
         protocol = {"films": list(films), "frames": frames, "pixels": _PIXELS}
-        rows = [{"model": name, **row} for name, row in means.items()]
-        for row in rows:
-            row["psnr"] = None if np.isinf(row["psnr"]) else row["psnr"]
-        write_json(json_file, {"protocol": protocol, "rows": rows})
+        listed: list[dict[str, object]] = []
+        for name, row in means.items():
+            psnr = None if np.isinf(row["psnr"]) else row["psnr"]
+            listed.append({"model": name, **row, "psnr": psnr})
+        write_json(json_file, {"protocol": protocol, "rows": listed})
 
 
 _PIXELS = 320 * 180

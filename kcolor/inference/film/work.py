@@ -5,7 +5,6 @@ list of packets is there, which is written last; what the stretch leaves to the 
 stands in the same list.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -144,15 +143,3 @@ class Work:
 
 def _as_json(job):
     return json.loads(json.dumps(job))
-
-
-def fingerprint(path: Path) -> str:
-    """Gives a number that changes with a file's content.
-
-    Args:
-        path: A file of a few megabytes.
-
-    Returns:
-        SHA-256 in hexadecimal.
-    """
-    return hashlib.sha256(path.read_bytes()).hexdigest()
