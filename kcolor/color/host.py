@@ -163,7 +163,6 @@ def recolor(
         out = np.empty((height, width, 3), pixels.dtype)
     offsets = ab * (_AB_TO_F * np.float32(saturation))
     if guide is None:
-        offsets = np.clip(offsets, _F_LOW, _F_HIGH)
         planes = cv2.split(offsets)
     else:
         planes = _local_lines(guide, offsets)
@@ -261,8 +260,9 @@ class _Tile:
             slopes = planes[2:4]
             slopes *= fy
             offsets += slopes
-            for offset, low, high in zip(offsets, _F_LOW, _F_HIGH, strict=True):
-                np.clip(offset, low, high, out=offset)
+        # Behind the enlargement, as `graph` and the exported files clip.
+        for offset, low, high in zip(offsets, _F_LOW, _F_HIGH, strict=True):
+            np.clip(offset, low, high, out=offset)
         self._cube(offsets, fy, y, planes[2:4], planes[4:6])
         # Each row of the matrix sums to 1, so gray passes through it unchanged and
         # only the offsets of X and Z from Y need weights.

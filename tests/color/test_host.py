@@ -34,6 +34,17 @@ def test_merge_agrees_with_join_within_a_level(scale):
     assert np.abs(merged - expected).max() <= 1
 
 
+@pytest.mark.parametrize("scale", [0.6, 1.5])
+def test_enlarged_colors_outside_the_gamut_agree_with_join(scale):
+    graph = pytest.importorskip("kcolor.color.graph")
+    rng = np.random.default_rng(4)
+    gray = rng.integers(0, 256, (64, 96), "uint8")
+    ab = rng.uniform(-scale, scale, (8, 12, 2)).astype("float32")
+    enlarged = cv2.resize(ab, (96, 64), interpolation=cv2.INTER_LINEAR)
+    expected = np.asarray(graph.join(host.lightness(gray)[..., None], enlarged))
+    assert np.abs(host.recolor(gray, ab).astype(int) - expected).max() <= 1
+
+
 def test_merge_agrees_with_join_on_photographs_split_by_the_graph():
     graph = pytest.importorskip("kcolor.color.graph")
     data = pytest.importorskip("skimage.data")
