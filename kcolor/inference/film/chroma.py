@@ -2,8 +2,8 @@
 
 Luma Y' is not lightness L*: a color of the right L* has a slightly different Y', and
 the other way around. What is kept here to the bit is Y', as a player shows the film
-with its color turned down. L* then is off by 0.4 on average over colorized
-photographs, less than what H.264 adds.
+with its color turned down. L* is then off by 0.6 on average (95%: 1.4; 16 photographs
+colorized, 8-bit rounding included); H.264 at its default quality makes that 1.2 (3.2).
 """
 
 from typing import Any
