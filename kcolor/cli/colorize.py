@@ -146,7 +146,7 @@ def colorize(inputs: tuple[str, ...], **options: Any) -> None:
     hints += [parse_hint(text) for text in options["points"]]
     if hints and len(jobs) > 1:
         raise click.UsageError(
-            "--hint and --hints belong to one photograph; there are "
+            "--hint and --hints belong to one photograph or film; there are "
             f"{len(jobs)}. Colorize them one by one."
         )
     there = plan.existing(jobs)

@@ -199,13 +199,15 @@ def colorize_bytes(
 def _colorize_film(colorizer, job, settings, progress):
     # PyAV is there only where films are wanted.
     from kcolor.inference.film.colorize import colorize_film
+    from kcolor.inference.film.known import KnownColors
 
     if settings.compare:
         raise DataError(f"{job.source}: --compare is for photographs")
     if isinstance(colorizer, Future):
         colorizer = colorizer.result()
     source, target = Path(job.source), Path(job.target)
-    report = colorize_film(colorizer, source, target, settings.film, progress)
+    hints = KnownColors(settings.hints, str(source)) if settings.hints else None
+    report = colorize_film(colorizer, source, target, settings.film, progress, hints)
     for note in report.notes():
         _log.warning("%s: %s", source, note)
 

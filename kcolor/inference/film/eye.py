@@ -36,6 +36,7 @@ class Eye:
         """
         self._colorizer, self._painter, self._hints = colorizer, painter, hints
         self._is_steady = mode != "off"
+        self._frame = facts.height, facts.width
         self._orientation = orientation_of(facts.rotation)
         self._dots: dict[int, list[Dot]] = {}
         # Faces are as wide as the audience sees them.
@@ -64,7 +65,7 @@ class Eye:
             views: Views of the whole film, in order.
         """
         if self._hints is not None:
-            dots = self._hints.dots(self._size, self._orientation)
+            dots = self._hints.dots(self._size, self._orientation, self._frame)
             self._dots = follow(views, dots)
 
     def see(

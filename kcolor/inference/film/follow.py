@@ -43,12 +43,15 @@ class Hints(Protocol):
     def describe(self) -> Any:
         """Returns what the result depends on, as JSON takes it."""
 
-    def dots(self, size: tuple[int, int], orientation: int) -> list[Dot]:
+    def dots(
+        self, size: tuple[int, int], orientation: int, frame: tuple[int, int]
+    ) -> list[Dot]:
         """Places the hints.
 
         Args:
             size: Height and width of the small view, as stored.
             orientation: EXIF orientation of the view.
+            frame: Height and width of a frame, as stored.
 
         Returns:
             The dots, on the frames that they were given for.
@@ -82,7 +85,7 @@ def follow(views: Iterable[np.ndarray], dots: Iterable[Dot]) -> dict[int, list[D
     for dot in dots:
         given.setdefault(dot.frame, []).append(dot)
     found: dict[int, list[Dot]] = {}
-    last = max(given, default=-1)
+    number, last = -1, max(given, default=-1)
     shot: list[np.ndarray] = []
     moving: list[Dot] = []
     for number, (before, view, cut) in enumerate(steady.with_cuts(views)):
@@ -105,6 +108,11 @@ def follow(views: Iterable[np.ndarray], dots: Iterable[Dot]) -> dict[int, list[D
             _go_back(shot, given[number], number, found)
         if moving:
             found.setdefault(number, []).extend(moving)
+    if number < last:
+        raise ValueError(
+            f"`frame` of a hint must be from 0 to {number}, the film's last one. "
+            f"Received: {last}"
+        )
     return found
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from kcolor.errors import DataError
 from kcolor.inference.colorizer import Colorizer
+from kcolor.inference.film.known import KnownColors
+from kcolor.inference.hints import HintPicture, as_hints
 
 pytest.importorskip("av")
 skimage_data = pytest.importorskip("skimage.data")
@@ -175,8 +177,8 @@ class RedDot:
     def describe(self):
         return "red"
 
-    def dots(self, size, orientation):
-        assert orientation == 1
+    def dots(self, size, orientation, frame):
+        assert orientation == 1 and frame == (96, 160)
         return [Dot(12, size[1] / 2, size[0] / 2)]
 
     def keep(self, view, ab, dots):
@@ -196,6 +198,38 @@ def test_hints_follow_the_motion_through_their_shot(tmp_path, colorizer, grays):
         x, y = round(80 - 1.5 * (number - 12)), round(48 - 0.5 * (number - 12))
         red, green, _ = frame[y - 4 : y + 4, x - 4 : x + 4].mean(axis=(0, 1))
         assert red - green > 60
+
+
+def test_a_hint_by_hand_follows_the_motion(tmp_path, colorizer, grays):
+    source = write_film(tmp_path / "film.mkv", grays)
+    target = tmp_path / "color.mkv"
+    text = {
+        "points": [[76, 44], [84, 52]],
+        "color": "#c02020",
+        "radius": 3,
+        "frame": 12,
+    }
+    hints = KnownColors(as_hints([text]), "film.mkv")
+    colorize_film(colorizer, source, target, FilmSettings("ffv1"), hints=hints)
+    for number, frame in enumerate(read_film(target).frames):
+        x, y = round(80 - 1.5 * (number - 12)), round(48 - 0.5 * (number - 12))
+        red, green, _ = frame[y - 1 : y + 2, x - 1 : x + 2].mean(axis=(0, 1))
+        assert red - green > 25, number
+
+
+def test_a_hint_behind_the_end_is_refused(tmp_path, colorizer, grays):
+    source = write_film(tmp_path / "film.mkv", grays[:4])
+    hints = KnownColors(
+        as_hints([{"x": 4, "y": 5, "color": "#c02020", "frame": 40}]), "film.mkv"
+    )
+    with pytest.raises(ValueError, match="from 0 to 3, .* Received: 40"):
+        colorize_film(colorizer, source, tmp_path / "color.mkv", hints=hints)
+
+
+def test_a_picture_of_hints_is_for_photographs():
+    picture = HintPicture(np.zeros((4, 5, 3), "uint8"), np.ones((4, 5), bool))
+    with pytest.raises(DataError, match="film.mkv: a film takes hints as points"):
+        KnownColors([picture], "film.mkv")
 
 
 def _small_stretches(monkeypatch):
