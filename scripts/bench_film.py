@@ -26,10 +26,10 @@ from kcolor.inference.colorizer import Colorizer
 from kcolor.inference.film import steady
 from kcolor.inference.film.chroma import Painter
 from kcolor.inference.film.colorize import colorize_film
+from kcolor.inference.film.encoding import Format
 from kcolor.inference.film.reading import Film
 from kcolor.inference.film.rows import colored_rows, read_small
 from kcolor.inference.film.settings import FilmSettings
-from kcolor.inference.film.writing import Format
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from film_clips import make_clip  # noqa: E402

@@ -24,12 +24,13 @@ from kcolor.errors import DataError
 from kcolor.inference.colorizer import Colorizer
 from kcolor.inference.film import steady
 from kcolor.inference.film.chroma import Painter
+from kcolor.inference.film.encoding import Format, encode
 from kcolor.inference.film.eye import Eye
 from kcolor.inference.film.follow import Hints
 from kcolor.inference.film.reading import Film
 from kcolor.inference.film.settings import FilmSettings, check_target
 from kcolor.inference.film.work import Stretch, Work
-from kcolor.inference.film.writing import Format, Times, assemble, encode
+from kcolor.inference.film.writing import Times, assemble
 from kcolor.parallel import cores, read_ahead
 
 # Frames of a stretch: it ends with the first shot behind the one, and wherever it is at

@@ -16,8 +16,9 @@ import numpy as np
 
 from kcolor.errors import DataError
 from kcolor.files import replacing, write_json
+from kcolor.inference.film.encoding import Packets
 from kcolor.inference.film.steady import State
-from kcolor.inference.film.writing import Packets, Times
+from kcolor.inference.film.writing import Times
 
 
 @dataclass(frozen=True)
