@@ -7,11 +7,12 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from kcolor.errors import DataError
 from kcolor.images import formats
 from kcolor.inference.film.settings import check_target, film_name, is_film
+from kcolor.inference.shards import Shard
 
 STANDARD = "-"
 
@@ -38,6 +39,7 @@ def plan(
     kind: str | None = None,
     recursive: bool = True,
     codec: str | None = None,
+    shard: Shard | None = None,
 ) -> list[Job]:
     """Decides which files are read and where each result goes.
 
@@ -48,9 +50,10 @@ def plan(
         kind: Format of all photographs' results, or None.
         recursive: Look into subfolders of a folder; the results keep its tree.
         codec: Codec of all films' results, or None.
+        shard: Plan only the files of this part of the whole, or None.
 
     Returns:
-        List of `Job`s.
+        List of `Job`s; with a shard, there may be none.
 
     Raises:
         DataError: If an input is missing or empty, two results would have one name,
@@ -58,19 +61,25 @@ def plan(
             or leave the output folder.
     """
     if STANDARD in inputs or out == STANDARD:
+        if shard:
+            raise DataError("standard input or output cannot be split into shards")
         return _plan_standard(inputs, out, kind)
     jobs = []
     several = len(inputs) > 1
     kinds = kind, codec
     for source in map(Path, inputs):
         if source.is_dir():
-            jobs += _plan_folder(source, out, kinds, recursive, several)
+            jobs += _plan_folder(source, out, kinds, recursive, several, shard)
         elif not source.exists():
             raise DataError(f"{source}: no such file or folder")
         else:
-            jobs.append(Job(source, _file_target(source, out, kinds, several)))
+            target = _file_target(source, out, kinds, several)
+            if shard is None or shard.holds(shard_key(Path(source.name))):
+                jobs.append(Job(source, target))
     jobs = _set_apart(jobs)
     _check_targets(jobs)
+    if shard and several:
+        _check_apart(jobs, inputs)
     return jobs
 
 
@@ -90,7 +99,7 @@ def _plan_standard(inputs, out, kind):
     return [Job(source, Path(out))]
 
 
-def _plan_folder(source, out, kinds, recursive, several):
+def _plan_folder(source, out, kinds, recursive, several, shard):
     if out is None:
         resolved = source.resolve()
         out = resolved.with_name(f"{resolved.name}-color")
@@ -99,7 +108,8 @@ def _plan_folder(source, out, kinds, recursive, several):
     out = Path(out)
     if out.is_file():
         raise DataError(f"{out}: is a file; a folder's results need a folder")
-    found = []
+    # Of a million files most are other shards': names are all that is kept of those.
+    found: list[str] = []
     for folder, folders, names in os.walk(source):
         # Results of an earlier run are no input, wherever they lie.
         folders[:] = sorted(
@@ -108,19 +118,25 @@ def _plan_folder(source, out, kinds, recursive, several):
             if recursive and not _same(Path(folder) / name, out)
         )
         found += [
-            Path(folder) / name
+            os.path.join(folder, name)
             for name in sorted(names)
             if formats.of_name(name) or is_film(name)
         ]
     if not found:
         where = "" if recursive else " (--recursive looks into its subfolders)"
         raise DataError(f"{source}: no photographs or films in this folder{where}")
-    targets = [out / _renamed(path.relative_to(source), kinds) for path in found]
+    jobs, parents = [], set()
+    for path in map(Path, found):
+        name = path.relative_to(source)
+        if shard is None or shard.holds(shard_key(name)):
+            target = out / _renamed(name, kinds)
+            jobs.append(Job(path, target))
+            parents.add(target.parent)
     root = out.resolve()
-    for parent in {target.parent for target in targets}:
+    for parent in parents:
         if not parent.resolve().is_relative_to(root):
             raise DataError(f"{parent}: a link leads out of the output folder")
-    return list(map(Job, found, targets))
+    return jobs
 
 
 def _file_target(source, out, kinds, several):
@@ -146,6 +162,23 @@ def _renamed(path, kinds):
     return path if wanted is own else path.with_suffix(wanted.suffixes[0])
 
 
+def shard_key(name: PurePath) -> PurePath:
+    """Finds what decides over a photograph's shard.
+
+    Photographs of which one may get the other's name, such as IMG_1.heic, IMG_1.jpg and
+    IMG_1.heic.jpg, have to be in one shard, which sets them apart or refuses them.
+
+    Args:
+        name: Path of the photograph inside the input.
+
+    Returns:
+        The path without the suffixes of picture formats.
+    """
+    while name.suffix and formats.of_name(name):
+        name = name.with_suffix("")
+    return name
+
+
 def _set_apart(jobs):
     """Keeps the own suffix of a file that becomes another format, beside its twin.
 
@@ -165,10 +198,11 @@ def _set_apart(jobs):
 
 
 def _check_targets(jobs):
-    sources = {job.source.resolve(): job.source for job in jobs}
+    folders: dict[Path, Path] = {}
+    sources = {_resolved(job.source, folders) for job in jobs}
     seen: dict[Path, Path | str] = {}
     for job in jobs:
-        target = job.target.resolve()
+        target = _resolved(job.target, folders)
         if target in sources:
             raise DataError(
                 f"{job.target}: would overwrite an input; choose another --output"
@@ -179,6 +213,28 @@ def _check_targets(jobs):
                 "to it; colorize them apart"
             )
         seen[target] = job.source
+
+
+def _resolved(path, folders):
+    # Each folder once: on shared storage every part of every name costs a look-up.
+    if path.is_symlink():
+        return path.resolve()
+    if path.parent not in folders:
+        folders[path.parent] = path.parent.resolve()
+    return folders[path.parent] / path.name
+
+
+def _check_apart(jobs, inputs):
+    # Other shards' files are not in the plan, so that no result may go where they are.
+    places = [Path(source).resolve() for source in inputs]
+    folders: dict[Path, Path] = {}
+    for job in jobs:
+        target = _resolved(job.target, folders)
+        if any(target.is_relative_to(place) for place in places):
+            raise DataError(
+                f"{job.target}: would lie among the inputs; with several inputs and "
+                "--shard choose another --output"
+            )
 
 
 def _same(path, other):
