@@ -1,6 +1,7 @@
 """`kcolor colorize`."""
 
-from contextlib import nullcontext
+import time
+from contextlib import ExitStack
 from typing import Any
 
 import click
@@ -13,6 +14,20 @@ from kcolor.inference.film.settings import CODECS, STEADY, FilmSettings, is_film
 _QUALITIES = " and ".join(
     f"{row.name} (default: {row.quality})" for row in formats.FORMATS if row.quality
 )
+
+
+class _Shard(click.ParamType):
+    """Turns `I/N` into a `Shard`."""
+
+    name = "I/N"
+
+    def convert(self, value, param, ctx):
+        from kcolor.inference.shards import Shard
+
+        try:
+            return Shard.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.command()
@@ -112,6 +127,17 @@ _QUALITIES = " and ".join(
     help="Photographs at a time.  [default: as many as there are cores]",
 )
 @click.option(
+    "--shard",
+    type=_Shard(),
+    help="Do the Ith of N parts, from 0/N to N-1/N, for as many processes or machines.",
+)
+@click.option(
+    "--log",
+    type=click.Path(dir_okay=False),
+    metavar="FILE.jsonl",
+    help="Add a line of JSON for each input: input, output, status, seconds, error.",
+)
+@click.option(
     "--max-megapixels",
     type=click.FloatRange(0, min_open=True),
     default=100.0,
@@ -135,13 +161,14 @@ def colorize(inputs: tuple[str, ...], **options: Any) -> None:
         raise click.UsageError("--skip-existing and --overwrite exclude each other.")
     from kcolor.inference import plan, runner
     from kcolor.inference.hints import parse_hint, read_hints
-    from kcolor.inference.jobs import Settings
+    from kcolor.inference.jobs import Settings, Status
+    from kcolor.inference.log import StatusLog
     from kcolor.process import silent_libraries
 
+    shard = options["shard"]
     kind = formats.CHOICES[options["kind"].lower()] if options["kind"] else None
-    jobs = plan.plan(
-        inputs, options["output"], kind, options["recursive"], options["codec"]
-    )
+    more = options["recursive"], options["codec"], shard
+    jobs = plan.plan(inputs, options["output"], kind, *more)
     hints = [hint for file in options["files"] for hint in read_hints(file)]
     hints += [parse_hint(text) for text in options["points"]]
     if hints and len(jobs) > 1:
@@ -177,17 +204,26 @@ def colorize(inputs: tuple[str, ...], **options: Any) -> None:
         name: options[name]
         for name in ("model", "saturation", "blend", "upsampling", "render_size")
     }
-    skipped = len(there) if options["skip_existing"] else 0
-    # With --debug, what libraries say may be what is looked for.
-    with nullcontext() if is_debugging() else silent_libraries():
-        if len(jobs) == 1 and not skipped:
-            runner.colorize_one(jobs[0], network, settings)
+    skipped = there if options["skip_existing"] else []
+    with ExitStack() as stack:
+        log = None
+        if options["log"]:
+            log = stack.enter_context(StatusLog(options["log"])).append
+            now = time.monotonic()
+            for job in skipped:
+                log(Status.of(job, "skipped", now))
+        # With --debug, what libraries say may be what is looked for.
+        if not is_debugging():
+            stack.enter_context(silent_libraries())
+        if len(jobs) == 1 and not skipped and not shard:
+            runner.colorize_one(jobs[0], network, settings, log)
             if jobs[0].target != plan.STANDARD:
                 click.echo(jobs[0].target)
             return
-        failed, summary = runner.colorize_all(jobs, network, settings, options["jobs"])
+        workers = options["jobs"]
+        failed, summary = runner.colorize_all(jobs, network, settings, workers, log)
     if skipped:
-        summary += f", {skipped} already there"
+        summary += f", {len(skipped)} already there"
     if failed:
         summary += f", {len(failed)} failed:"
     click.echo(summary, err=True)

@@ -61,7 +61,7 @@ class Status:
     Attributes:
         input: Name of the photograph.
         output: Name of the result.
-        status: `"written"` or `"failed"`.
+        status: `"written"`, `"failed"` or `"skipped"`, as its result was there.
         seconds: Time that the job took.
         error: Why there is no result, in one line that names the file; None if it is
             written.
@@ -72,6 +72,28 @@ class Status:
     status: str
     seconds: float
     error: str | None = None
+
+    @classmethod
+    def of(
+        cls, job: Job, status: str, started: float, error: str | None = None
+    ) -> "Status":
+        """Makes the status of a job that has just ended.
+
+        Args:
+            job: The job.
+            status: As the attribute.
+            started: When it began, by `time.monotonic`.
+            error: As the attribute.
+
+        Returns:
+            Its status.
+        """
+        seconds = round(time.monotonic() - started, 3)
+        return cls(str(job.source), str(job.target), status, seconds, error)
+
+
+# What says that a photograph or a disk is bad, and not the program.
+BAD = (DataError, ValueError, OSError)
 
 
 def run_job(
@@ -92,21 +114,28 @@ def run_job(
         The job's `Status`. Faults of the program itself are raised, not reported.
     """
     started = time.monotonic()
-    error = None
     try:
         colorize_file(colorizer, job, settings, share)
-    except (DataError, ValueError, OSError) as raised:
+    except BAD as error:
         _log.debug("%s", job.source, exc_info=True)
-        error = one_line(raised)
-        if not isinstance(raised, DataError) and not getattr(raised, "filename", None):
-            error = f"{job.source}: {error}"
-    return Status(
-        input=str(job.source),
-        output=str(job.target),
-        status="failed" if error else "written",
-        seconds=round(time.monotonic() - started, 3),
-        error=error,
-    )
+        return Status.of(job, "failed", started, reason(job, error))
+    return Status.of(job, "written", started)
+
+
+def reason(job: Job, error: Exception) -> str:
+    """Says why a job failed.
+
+    Args:
+        job: The job.
+        error: What `colorize_file` raised, one of `BAD`.
+
+    Returns:
+        One line that names the file.
+    """
+    said = one_line(error)
+    if isinstance(error, DataError) or getattr(error, "filename", None):
+        return said
+    return f"{job.source}: {said}"
 
 
 def colorize_file(

@@ -1,16 +1,22 @@
 """Colorizes files on this machine: as many at a time as cores and memory allow."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kcolor.files import remove_leftovers
 from kcolor.inference.colorizer import Colorizer
 from kcolor.inference.film.settings import is_film
-from kcolor.inference.jobs import Settings, Status, colorize_file, run_job
+from kcolor.inference.jobs import (
+    BAD,
+    Settings,
+    Status,
+    colorize_file,
+    reason,
+    run_job,
+)
 from kcolor.inference.plan import Job
 from kcolor.parallel import Share, cores, read_ahead
 from kcolor.progress import progress_bar
@@ -26,6 +32,7 @@ def run(
     colorizer: Colorizer | Future[Colorizer],
     settings: Settings,
     workers: int = 1,
+    log: Callable[[Status], None] | None = None,
 ) -> Iterator[Status]:
     """Colorizes many files; a bad one does not stop the rest.
 
@@ -34,11 +41,20 @@ def run(
         colorizer: A `Colorizer`, or a `Future` of one.
         settings: How to write the results.
         workers: Files worked on at a time.
+        log: Called with each status by the thread that has done the file, so that
+            those are not left out which end after an interruption.
 
     Yields:
         The status of each file, as it is done.
     """
-    work = partial(run_job, colorizer, settings=settings, share=Share(_AT_A_TIME))
+    share = Share(_AT_A_TIME)
+
+    def work(job: Job) -> Status:
+        status = run_job(colorizer, job, settings, share)
+        if log:
+            log(status)
+        return status
+
     pool = ThreadPoolExecutor(workers)
     try:
         # A few files ahead of the workers, so that 50,000 cost no more than 5.
@@ -48,13 +64,19 @@ def run(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def colorize_one(job: Job, network: dict[str, Any], settings: Settings) -> None:
+def colorize_one(
+    job: Job,
+    network: dict[str, Any],
+    settings: Settings,
+    log: Callable[[Status], None] | None = None,
+) -> None:
     """Colorizes one file with all cores, decoding it while the network is opened.
 
     Args:
         job: What to read and where to write.
         network: Keyword arguments of `Colorizer`.
         settings: How to write the result.
+        log: Called with the file's status, even if it failed; or None.
 
     Raises:
         DataError: If the photograph or the network cannot be read.
@@ -63,6 +85,18 @@ def colorize_one(job: Job, network: dict[str, Any], settings: Settings) -> None:
     """
     resolve(network["model"])
     clean([job])
+    started = time.monotonic()
+    try:
+        _colorize_lone(job, network, settings)
+    except BAD as error:
+        if log:
+            log(Status.of(job, "failed", started, reason(job, error)))
+        raise
+    if log:
+        log(Status.of(job, "written", started))
+
+
+def _colorize_lone(job, network, settings):
     if is_film(job.source):
         # Its frames are on all cores, each on one.
         colorizer = Colorizer(threads=1, **network)
@@ -78,6 +112,7 @@ def colorize_all(
     network: dict[str, Any],
     settings: Settings,
     workers: int | None = None,
+    log: Callable[[Status], None] | None = None,
 ) -> tuple[list[Status], str]:
     """Colorizes files and shows on standard error how far it has come.
 
@@ -86,6 +121,7 @@ def colorize_all(
         network: Keyword arguments of `Colorizer`.
         settings: How to write the results.
         workers: Files worked on at a time; None: as many as there are cores.
+        log: Called with the status of each file; or None.
 
     Returns:
         Tuple of the failed files' statuses and a line that sums up the others.
@@ -103,8 +139,9 @@ def colorize_all(
     colorizer = Colorizer(threads=max(1, cores() // workers), **network)
     started = time.monotonic()
     failed: list[Status] = []
+    statuses = run(jobs, colorizer, settings, workers, log)
     with progress_bar("Colorized", say_end=False) as show:
-        for done, status in enumerate(run(jobs, colorizer, settings, workers), 1):
+        for done, status in enumerate(statuses, 1):
             if status.error is not None:
                 failed.append(status)
             show(done, len(jobs), len(failed))

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import os
 import subprocess
 import sys
@@ -472,3 +473,65 @@ def test_a_wrong_hint_is_one_line_and_writes_nothing(
     assert result.exit_code == 1 and message in result.output
     assert len(result.output.strip().splitlines()) == 1
     assert os.listdir(tmp_path) == ["old.png"]
+
+
+def _log(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_log_has_a_line_for_each_input_whatever_became_of_it(
+    tmp_path, any_size_tflite
+):
+    for number in range(3):
+        _save(tmp_path / "in" / f"{number}.jpg", seed=number)
+    (tmp_path / "in" / "1.jpg").write_bytes(b"no picture")
+    arguments = [tmp_path / "in", "-o", tmp_path / "out", "--log", tmp_path / "log"]
+    assert _run(*arguments, model=any_size_tflite).exit_code == 1
+    rows = {row["input"]: row for row in _log(tmp_path / "log")}
+    names = [str(tmp_path / "in" / f"{number}.jpg") for number in range(3)]
+    assert sorted(rows) == names
+    assert [rows[name]["status"] for name in names] == ["written", "failed", "written"]
+    assert rows[names[1]]["error"].startswith(names[1])
+    assert rows[names[0]]["output"] == str(tmp_path / "out" / "0.jpg")
+    assert rows[names[0]]["error"] is None and rows[names[0]]["seconds"] > 0
+    again = _run(*arguments, "--skip-existing", model=any_size_tflite)
+    assert again.exit_code == 1
+    added = _log(tmp_path / "log")[3:]
+    assert [row["status"] for row in added] == ["skipped", "skipped", "failed"]
+
+
+def test_a_lone_photograph_is_logged_too(tmp_path, any_size_tflite):
+    source, bad = _save(tmp_path / "a.png"), tmp_path / "b.png"
+    bad.write_bytes(b"no picture")
+    log = tmp_path / "log"
+    assert _run(source, "--log", log, model=any_size_tflite).exit_code == 0
+    assert _run(bad, "--log", log, model=any_size_tflite).exit_code == 1
+    assert [row["status"] for row in _log(log)] == ["written", "failed"]
+    assert _log(log)[1]["error"].startswith(str(bad))
+
+
+def test_a_log_that_cannot_be_opened_ends_all_before_work(tmp_path, any_size_tflite):
+    source = _save(tmp_path / "a.png")
+    result = _run(source, "--log", tmp_path / "none" / "log", model=any_size_tflite)
+    assert result.exit_code == 1 and "none" in result.output
+    assert not (tmp_path / "a-color.png").exists()
+
+
+def test_shards_together_do_all_and_one_may_be_empty(tmp_path, any_size_tflite):
+    for number in range(2):
+        _save(tmp_path / "in" / f"{number}.png", seed=number)
+    said = []
+    for index in range(5):
+        result = _run(
+            *(tmp_path / "in", "-o", tmp_path / "out", "--shard", f"{index}/5"),
+            model=any_size_tflite,
+        )
+        assert result.exit_code == 0, result.output
+        said.append(int(result.stderr.split()[0]))
+    assert sum(said) == 2 and 0 in said
+    assert sorted(os.listdir(tmp_path / "out")) == ["0.png", "1.png"]
+
+
+def test_a_shard_outside_its_range_is_wrong_usage(tmp_path):
+    result = _run(_save(tmp_path / "a.png"), "--shard", "3/3")
+    assert result.exit_code == 2 and "0/3, 1/3 and 2/3" in result.output
