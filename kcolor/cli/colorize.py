@@ -127,6 +127,13 @@ class _Shard(click.ParamType):
     help="Photographs at a time.  [default: as many as there are cores]",
 )
 @click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="ray: on the cluster of RAY_ADDRESS, or this machine; takes URLs, too.",
+)
+@click.option(
     "--shard",
     type=_Shard(),
     help="Do the Ith of N parts, from 0/N to N-1/N, for as many processes or machines.",
@@ -159,16 +166,15 @@ def colorize(inputs: tuple[str, ...], **options: Any) -> None:
     """  # noqa: D301
     if options["skip_existing"] and options["overwrite"]:
         raise click.UsageError("--skip-existing and --overwrite exclude each other.")
-    from kcolor.inference import plan, runner
+    from kcolor.inference import runner
     from kcolor.inference.hints import parse_hint, read_hints
     from kcolor.inference.jobs import Settings, Status
     from kcolor.inference.log import StatusLog
+    from kcolor.inference.plan import STANDARD
     from kcolor.process import silent_libraries
 
-    shard = options["shard"]
     kind = formats.CHOICES[options["kind"].lower()] if options["kind"] else None
-    more = options["recursive"], options["codec"], shard
-    jobs = plan.plan(inputs, options["output"], kind, *more)
+    jobs, there = _plan(inputs, kind, options)
     hints = [hint for file in options["files"] for hint in read_hints(file)]
     hints += [parse_hint(text) for text in options["points"]]
     if hints and len(jobs) > 1:
@@ -176,7 +182,6 @@ def colorize(inputs: tuple[str, ...], **options: Any) -> None:
             "--hint and --hints belong to one photograph or film; there are "
             f"{len(jobs)}. Colorize them one by one."
         )
-    there = plan.existing(jobs)
     if options["skip_existing"]:
         done = set(there)
         jobs = [job for job in jobs if job not in done]
@@ -215,13 +220,18 @@ def colorize(inputs: tuple[str, ...], **options: Any) -> None:
         # With --debug, what libraries say may be what is looked for.
         if not is_debugging():
             stack.enter_context(silent_libraries())
-        if len(jobs) == 1 and not skipped and not shard:
+        lone = len(jobs) == 1 and not skipped and not options["shard"]
+        if lone and options["engine"] == "local":
             runner.colorize_one(jobs[0], network, settings, log)
-            if jobs[0].target != plan.STANDARD:
+            if jobs[0].target != STANDARD:
                 click.echo(jobs[0].target)
             return
-        workers = options["jobs"]
-        failed, summary = runner.colorize_all(jobs, network, settings, workers, log)
+        run = runner.colorize_all
+        if options["engine"] == "ray":
+            from kcolor.inference import ray
+
+            run = ray.colorize_all
+        failed, summary = run(jobs, network, settings, options["jobs"], log)
     if skipped:
         summary += f", {len(skipped)} already there"
     if failed:
@@ -231,3 +241,23 @@ def colorize(inputs: tuple[str, ...], **options: Any) -> None:
         click.echo(f"Error: {status.error}", err=True)
     if failed:
         raise click.exceptions.Exit(1)
+
+
+def _plan(inputs, kind, options):
+    # The jobs, and those of them whose result is there.
+    from kcolor.inference import plan, plan_urls
+    from kcolor.inference.remote import is_url
+
+    out, on_ray = options["output"], options["engine"] == "ray"
+    recursive, shard = options["recursive"], options["shard"]
+    if not any(map(is_url, [*inputs, out])):
+        if on_ray and plan.STANDARD in [*inputs, out]:
+            raise click.UsageError("--engine ray takes files, not '-'.")
+        jobs = plan.plan(inputs, out, kind, recursive, options["codec"], shard)
+        return jobs, plan.existing(jobs)
+    if not on_ray:
+        raise click.UsageError("URLs need --engine ray.")
+    if out is None:
+        raise click.UsageError("URLs need --output.")
+    jobs = plan_urls.plan_urls(inputs, out, kind, recursive, shard)
+    return jobs, plan_urls.existing(jobs, out)

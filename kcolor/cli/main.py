@@ -25,6 +25,7 @@ from kcolor.errors import DataError, one_line
 _EXTRAS = {
     "tfds": ("tensorflow_datasets",),
     "video": ("av",),
+    "ray": ("ray", "fsspec"),
     "train": ("tensorflow", "keras", "skimage", "jinja2", "safetensors"),
     "export": (
         "tf2onnx",

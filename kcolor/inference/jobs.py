@@ -21,6 +21,7 @@ import numpy as np
 from kcolor import files
 from kcolor.errors import DataError, one_line
 from kcolor.images import decode, encode, exif, formats, opening
+from kcolor.inference import remote
 from kcolor.inference.colorizer import Colorizer, shared
 from kcolor.inference.film.settings import FilmSettings, is_film
 from kcolor.inference.hints import Hint, HintPicture
@@ -166,6 +167,8 @@ def colorize_file(
     source: Path | str | bytes = job.source if job.data is None else job.data
     if source == STANDARD:
         source, name = _standard_input(), "standard input"
+    elif remote.is_url(source):
+        source = remote.read(name)
     with decode.Photo(source, name, settings.max_megapixels) as photo:
         with share.of(photo.megapixels) if share else nullcontext():
             if job.target == STANDARD:
@@ -174,8 +177,13 @@ def colorize_file(
                 sys.stdout.buffer.write(held.getbuffer())
                 sys.stdout.buffer.flush()
                 return
+            kind = kind_of(job.target, settings.kind)
+            if remote.is_url(job.target):
+                held = io.BytesIO()
+                _convert(colorizer, photo, held, kind, settings)
+                remote.write(job.target, held.getvalue())
+                return
             target = Path(job.target)
-            kind = kind_of(target, settings.kind)
             target.parent.mkdir(parents=True, exist_ok=True)
             with files.writing(target) as file:
                 _convert(colorizer, photo, file, kind, settings)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
+from typing import TypeVar
 
 from kcolor.errors import DataError
 from kcolor.images import formats
@@ -15,6 +16,7 @@ from kcolor.inference.film.settings import check_target, film_name, is_film
 from kcolor.inference.shards import Shard
 
 STANDARD = "-"
+_Path = TypeVar("_Path", bound=PurePath)
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def plan(
             target = _file_target(source, out, kinds, several)
             if shard is None or shard.holds(shard_key(Path(source.name))):
                 jobs.append(Job(source, target))
-    jobs = _set_apart(jobs)
+    jobs = set_apart(jobs)
     _check_targets(jobs)
     if shard and several:
         _check_apart(jobs, inputs)
@@ -129,7 +131,7 @@ def _plan_folder(source, out, kinds, recursive, several, shard):
     for path in map(Path, found):
         name = path.relative_to(source)
         if shard is None or shard.holds(shard_key(name)):
-            target = out / _renamed(name, kinds)
+            target = out / renamed(name, *kinds)
             jobs.append(Job(path, target))
             parents.add(target.parent)
     root = out.resolve()
@@ -140,7 +142,7 @@ def _plan_folder(source, out, kinds, recursive, several, shard):
 
 
 def _file_target(source, out, kinds, several):
-    name = _renamed(Path(source.name), kinds)
+    name = renamed(Path(source.name), *kinds)
     if out is None:
         return source.with_name(f"{name.stem}-color{name.suffix}")
     if several or Path(out).is_dir() or str(out).endswith(("/", os.sep)):
@@ -153,8 +155,18 @@ def _file_target(source, out, kinds, several):
     return Path(out)
 
 
-def _renamed(path, kinds):
-    kind, codec = kinds
+def renamed(path: _Path, kind: str | None = None, codec: str | None = None) -> _Path:
+    """Names a result: as its input, with the suffix of the result's format.
+
+    Args:
+        path: Path of a photograph or film.
+        kind: Format of all photographs' results; None: each one's own, where it can be
+            written, or JPEG.
+        codec: Codec of all films' results, or None.
+
+    Returns:
+        Path of the same kind.
+    """
     if is_film(path):
         return film_name(path, codec)
     own = formats.of_name(path)
@@ -163,7 +175,7 @@ def _renamed(path, kinds):
 
 
 def shard_key(name: PurePath) -> PurePath:
-    """Finds what decides over a photograph's shard.
+    """Finds what decides over the shard of a photograph or film.
 
     Photographs of which one may get the other's name, such as IMG_1.heic, IMG_1.jpg and
     IMG_1.heic.jpg, have to be in one shard, which sets them apart or refuses them.
@@ -172,27 +184,33 @@ def shard_key(name: PurePath) -> PurePath:
         name: Path of the photograph inside the input.
 
     Returns:
-        The path without the suffixes of picture formats.
+        The path without the suffixes of pictures and films.
     """
-    while name.suffix and formats.of_name(name):
+    while name.suffix and (formats.of_name(name) or is_film(name)):
         name = name.with_suffix("")
     return name
 
 
-def _set_apart(jobs):
+def set_apart(jobs: Sequence[Job]) -> list[Job]:
     """Keeps the own suffix of a file that becomes another format, beside its twin.
 
     A phone leaves IMG_1.HEIC and IMG_1.jpg in one folder, and both become IMG_1.jpg.
+
+    Args:
+        jobs: What to read and where to write, paths.
+
+    Returns:
+        The jobs, some of their targets renamed.
     """
     counts = Counter(job.target for job in jobs)
 
     def apart(job):
-        changes = job.source.suffix.lower() != job.target.suffix.lower()
-        if counts[job.target] == 1 or not changes:
+        target, own = job.target, PurePath(job.source).suffix.lower()
+        if counts[target] == 1 or own == target.suffix.lower():
             return job
-        own = job.source.suffix.lower()
-        stem = f"{job.target.stem}{own}{job.target.suffix}"
-        return replace(job, target=job.target.with_name(stem))
+        return replace(
+            job, target=target.with_name(f"{target.stem}{own}{target.suffix}")
+        )
 
     return list(map(apart, jobs))
 
