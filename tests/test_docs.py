@@ -13,7 +13,9 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "index.md"]
 PAGES += [ROOT / "docs" / "evaluation.md", *(ROOT / "docs" / "guides").glob("*.md")]
 PAGES += [ROOT / "examples" / "first_hour.ipynb", *(ROOT / "examples").glob("*.py")]
-PAGES += [ROOT / "export" / part / "README.md" for part in ("mobile", "serving")]
+PAGES += [
+    ROOT / "export" / part / "README.md" for part in ("cluster", "mobile", "serving")
+]
 
 
 def command_lines(text):
