@@ -199,6 +199,8 @@ class _WholePictures:
 def _one_pass(weights, rng):
     """Draws each picture floor(weight) times, and the rest of its weight by chance."""
     order = rng.permutation(len(weights))
+    if weights.count(1.0) == len(weights):
+        return rng.permutation(order)
     # Of weights in a random order, a picture is drawn wherever their sum passes a
     # whole number: once per whole weight, and the length of a pass never varies.
     total = np.floor(np.cumsum(np.array(weights)[order]) + 1e-6).astype(int)

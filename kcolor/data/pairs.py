@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
+from kcolor.data.names import Names
 from kcolor.errors import DataError
 from kcolor.images import formats
 
@@ -11,7 +14,7 @@ _SHOWN = 5  # names in a message
 
 def find_pictures(
     path: Path | str, names: Sequence[str]
-) -> tuple[list[str], list[int], list[int] | None]:
+) -> tuple[Sequence[str], Sequence[int] | np.ndarray, list[int] | None]:
     """Finds the pictures of a folder or archive, and pairs `color/` with `gray/`.
 
     Args:
@@ -27,17 +30,21 @@ def find_pictures(
         DataError: If there is no picture; or if both sides are there, and a picture has
             no partner, two have one stem, or one lies beside the two folders.
     """
-    found = [i for i, name in enumerate(names) if _is_picture(name)]
-    if not found:
+    listed = names if isinstance(names, Names) else Names(names)
+    found = np.flatnonzero(_are_pictures(listed))
+    if not len(found):
         raise DataError(f"{path}: holds no picture ({', '.join(formats.BY_SUFFIX)})")
+    pictures = listed.take(found)
+    if not pictures.have_part("gray/").any():
+        return pictures, found, None
     sides: dict[str | None, list[int]] = {"color": [], "gray": [], None: []}
-    for position in found:
+    for position in found.tolist():
         # An archive often holds one top folder; the two may lie below it.
         folders = names[position].split("/")[:-1][:2]
         sides[next((f for f in folders if f in sides), None)].append(position)
     beside = sorted(names[i] for i in sides[None])
     if not sides["gray"] or (beside and not sides["color"]):
-        return [names[i] for i in found], found, None
+        return pictures, found, None
     if beside:
         shown = ", ".join(beside[:_SHOWN]) + (", ..." if beside[_SHOWN:] else "")
         raise DataError(
@@ -51,9 +58,9 @@ def find_pictures(
     return list(truths), list(truths.values()), [inputs[stem] for stem in truths]
 
 
-def _is_picture(name):
-    hidden = any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
-    return formats.of_name(name) is not None and not hidden
+def _are_pictures(names):
+    hidden = names.have_part(".") | names.have_part("__MACOSX")
+    return names.end_with(formats.BY_SUFFIX) & ~hidden
 
 
 def _by_stem(path, names, positions, side):

@@ -7,14 +7,17 @@ or name, never by the order in which a folder or archive happens to list them.
 
 import hashlib
 import math
+import re
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from glob import glob
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from kcolor.data.names import Names
 from kcolor.data.pairs import find_pictures
 from kcolor.data.readers.archive import TarReader, ZipReader
 from kcolor.data.readers.array import ArrayReader
@@ -50,7 +53,7 @@ class PictureSource(Protocol):
     """What pipelines ask of a source: `Source` itself, or one that wraps it."""
 
     path: str
-    names: list[str]
+    names: Sequence[str]
     paired: bool
     weights: list[float]
 
@@ -73,7 +76,7 @@ class Source:
 
     Attributes:
         path: What the user named, for messages.
-        names: Sorted list of the pictures' POSIX paths inside the source.
+        names: Sorted sequence of the pictures' POSIX paths inside the source.
         paired: Whether each color picture has a gray one that is its input.
         weights: How often a pass of training draws each picture: list of floats of
             the length of `names`; all 1 unless `open_sources` was told otherwise.
@@ -98,14 +101,17 @@ class Source:
             gray: Position of each name's gray input, or None.
             weights: Weight of each name, or None for 1 each.
         """
-        order = sorted(range(len(names)), key=names.__getitem__)
+        names = names if isinstance(names, Names) else Names(names)
+        order = names.argsort()
         self.path = str(path)
-        self.names = [names[i] for i in order]
+        self.names: Sequence[str] = names.take(order)
         self.paired = gray is not None
-        self.weights = [1.0 if weights is None else weights[i] for i in order]
+        self.weights = [1.0] * len(names)
+        if weights is not None:
+            self.weights = [weights[i] for i in order]
         self._read = read
-        self._color = np.array([color[i] for i in order], np.int64)
-        self._gray = None if gray is None else np.array([gray[i] for i in order])
+        self._color = np.asarray(color, np.int64)[order]
+        self._gray = None if gray is None else np.asarray(gray, np.int64)[order]
         self._failure: DataError | None = None
         self._lock = threading.Lock()
 
@@ -196,11 +202,12 @@ class Source:
         Returns:
             `Source` of those, in sorted order.
         """
-        chosen = list(indices)
+        chosen = np.fromiter(indices, np.int64)
+        names = self.names if isinstance(self.names, Names) else Names(self.names)
         return Source(
             self.path,
             self._read,
-            [self.names[i] for i in chosen],
+            names.take(chosen),
             self._color[chosen],
             None if self._gray is None else self._gray[chosen],
             [self.weights[i] for i in chosen],
@@ -226,9 +233,10 @@ def open_source(path: Path | str | None) -> Source:
     Args:
         path: A folder (searched recursively), one that holds `color/` and `gray/`
             (files pair by stem; no other picture may lie beside them), a `.tar` or
-            `.zip` of either, a `.npy` or `.npz` of uint8 RGB `(count, height, width,
-            3)`, `tfds:NAME/SPLIT` for a set of tensorflow-datasets with a feature
-            `image`, or None for the color photographs that come inside scikit-image.
+            `.zip` of either, `.tar` shards as `set-{0000..0999}.tar` or `set-*.tar`, a
+            `.npy` or `.npz` of uint8 RGB `(count, height, width, 3)`,
+            `tfds:NAME/SPLIT` for a set of tensorflow-datasets with a feature `image`,
+            or None for the color photographs that come inside scikit-image.
 
     Returns:
         `Source`.
@@ -237,15 +245,20 @@ def open_source(path: Path | str | None) -> Source:
         DataError: If nothing is there, it holds no picture, a pair is incomplete, or a
             picture lies beside pairs.
     """
+    reader: Reader
     if path is None:
         return _samples()
     name = str(path)
     if name.startswith("tfds:"):
         return _all_of(name, _tfds(name))
     path = Path(path)
+    if not path.exists() and path.suffix == ".tar":
+        shards = _tar_shards(name)
+        if shards:
+            reader = TarReader(*shards)
+            return Source(path, reader.read, *find_pictures(path, reader.names))
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
-    reader: Reader
     if path.is_dir():
         reader = FolderReader(path)
     elif path.suffix in (".npy", ".npz"):
@@ -300,12 +313,17 @@ def split_by_hash(source: Source, fraction: float) -> tuple[Source, Source]:
         Tuple of training and validation `Source`. Neither is empty: the picture whose
         hash is lowest always validates, and a lone picture is in both.
     """
-    hashes = [hashlib.sha256(name.encode()).digest() for name in source.names]
-    limit = int(fraction * 2**64).to_bytes(8, "big")
-    lowest = hashes.index(min(hashes))
-    chosen = {i for i, h in enumerate(hashes) if h[:8] < limit} | {lowest}
-    rest = [i for i in range(len(source)) if i not in chosen]
-    return source.subset(rest or [lowest]), source.subset(chosen)
+    # The first eight bytes of 32: no two of a billion names are likely to share them.
+    starts = (hashlib.sha256(name.encode()).digest()[:8] for name in source.names)
+    hashes = np.fromiter((int.from_bytes(start) for start in starts), np.uint64)
+    lowest = int(hashes.argmin())
+    validates = hashes < np.uint64(int(fraction * 2**64))
+    validates[lowest] = True
+    rest = np.flatnonzero(~validates)
+    return (
+        source.subset(rest if len(rest) else [lowest]),
+        source.subset(np.flatnonzero(validates)),
+    )
 
 
 def list_hash(source: PictureSource) -> str:
@@ -317,7 +335,27 @@ def list_hash(source: PictureSource) -> str:
     Returns:
         SHA-256 as hexadecimal digits.
     """
-    return hashlib.sha256("\n".join(source.names).encode()).hexdigest()
+    digest = hashlib.sha256()
+    for number, name in enumerate(source.names):
+        digest.update((f"\n{name}" if number else name).encode())
+    return digest.hexdigest()
+
+
+def _tar_shards(pattern):
+    """Lists the archives of a pattern: `{0000..0999}` counts, `*` and `?` match."""
+    counted = re.search(r"\{(\d+)\.\.(\d+)\}", pattern)
+    if counted is None:
+        return sorted(map(Path, glob(pattern)))
+    first, last = counted.groups()
+    paths = [
+        Path(f"{pattern[: counted.start()]}{n:0{len(first)}}{pattern[counted.end() :]}")
+        for n in range(int(first), int(last) + 1)
+    ]
+    for path in paths:
+        # One that is not there is no smaller set, but a mistake.
+        if not path.exists():
+            raise DataError(f"{path}: no such file")
+    return paths
 
 
 def _samples():
@@ -351,14 +389,16 @@ def _open_weighted(path):
 
 
 def _joined(sources):
-    names, color, gray, weights, starts = [], [], [], [], [0]
-    for i, source in enumerate(sources):
-        names += [f"{i}/{name}" for name in source.names]
+    color, gray, weights, starts = [], [], [], [0]
+    for source in sources:
         weights += source.weights
         # Each source's positions follow those of the sources before it.
         color.append(source._color + starts[-1])
         gray.append(color[-1] if source._gray is None else source._gray + starts[-1])
         starts.append(1 + int(max(color[-1].max(), gray[-1].max())))
+    names = Names(
+        f"{i}/{name}" for i, source in enumerate(sources) for name in source.names
+    )
 
     def read(position):
         part = bisect_right(starts, position) - 1

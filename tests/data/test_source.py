@@ -1,5 +1,6 @@
 """Tests for kcolor.data.source: every kind of source, pairs, faults, splits."""
 
+import io
 import tarfile
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -216,7 +217,7 @@ def test_hash_split_is_stable_when_files_are_added(tmp_path):
         save(tmp_path / f"{i}.png", picture(i, 2, 2))
     source = open_source(tmp_path)
     train, validation = split_by_hash(source, 0.3)
-    assert sorted(train.names + validation.names) == source.names
+    assert sorted([*train.names, *validation.names]) == source.names
     assert 0 < len(validation) < 25
     for i in range(40, 60):
         save(tmp_path / f"{i}.png", picture(i, 2, 2))
@@ -312,3 +313,67 @@ def test_unknown_tfds_sets_are_named(name, tfds_set, monkeypatch):
     monkeypatch.setattr(tfds, "builder", lambda n: builder(n, data_dir=tfds_set))
     with pytest.raises(DataError, match=f"^{name}: "):
         open_source(name)
+
+
+def _tar(path, files, format=tarfile.PAX_FORMAT):
+    with tarfile.open(path, "w", format=format) as archive:
+        for name, rgb in files.items():
+            info = tarfile.TarInfo(name)
+            data = io.BytesIO()
+            Image.fromarray(rgb).save(data, "PNG")
+            info.size = data.tell()
+            data.seek(0)
+            archive.addfile(info, data)
+    return path
+
+
+FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("long", ["", "deep/" * 22 + "er/", "é/", "x" * 120 + "/"])
+def test_tars_of_every_kind_are_listed_as_tarfile_does(tmp_path, format, long):
+    if format == tarfile.USTAR_FORMAT and long.startswith("xx"):
+        pytest.skip("ustar has no such names")
+    files = {f"{long}{n}.png": picture(n, 3, 4 + n) for n in range(5)}
+    path = _tar(tmp_path / "a.tar", files, format)
+    # Of equal names the last counts.
+    again = {f"{long}3.png": picture(77, 2, 2)}
+    with tarfile.open(path, "a", format=format) as archive:
+        data = io.BytesIO()
+        Image.fromarray(again[f"{long}3.png"]).save(data, "PNG")
+        info = tarfile.TarInfo(f"{long}3.png")
+        info.size = data.tell()
+        data.seek(0)
+        archive.addfile(info, data)
+    source = open_source(path)
+    assert source.names == sorted(files)
+    for i, name in enumerate(source.names):
+        np.testing.assert_array_equal(source.read(i), {**files, **again}[name])
+
+
+def test_shards_are_one_source_by_count_or_by_pattern(tmp_path):
+    for shard in range(8, 12):
+        files = {f"{n}.png": picture(10 * shard + n, 3, 4) for n in range(3)}
+        _tar(tmp_path / f"set-{shard:02}.tar", files)
+    for pattern in ("set-{08..11}.tar", "set-*.tar"):
+        source = open_source(tmp_path / pattern)
+        names = [f"set-{s:02}/{n}.png" for s in range(8, 12) for n in range(3)]
+        assert source.names == names
+        for i in range(12):
+            expected = picture(10 * (8 + i // 3) + i % 3, 3, 4)
+            np.testing.assert_array_equal(source.read(i), expected)
+    with pytest.raises(DataError, match="set-12.tar: no such file"):
+        open_source(tmp_path / "set-{08..12}.tar")
+    with pytest.raises(DataError, match="no such file"):
+        open_source(tmp_path / "sat-*.tar")
+    assert len(open_sources([f"{tmp_path}/set-{{08..09}}.tar=0.5"])) == 6
+
+
+def test_pairs_may_lie_in_shards(tmp_path):
+    for shard in range(2):
+        names = [f"{side}/{n}.png" for side in ("color", "gray") for n in range(2)]
+        files = {name: picture(i, 3, 4) for i, name in enumerate(names)}
+        _tar(tmp_path / f"p{shard}.tar", files)
+    source = open_source(tmp_path / "p{0..1}.tar")
+    assert source.paired and source.names == ["p0/0", "p0/1", "p1/0", "p1/1"]

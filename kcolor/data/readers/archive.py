@@ -1,43 +1,57 @@
 """Files in a `.tar` or `.zip`, read where they are: nothing is unpacked."""
 
+import os
 import tarfile
 import threading
 import zipfile
 import zlib
 from pathlib import Path
 
+import numpy as np
+
+from kcolor.data.names import Names
 from kcolor.errors import DataError
+
+# Headers of a plain file and of a folder. Others change what follows them.
+_PLAIN = (b"0", b"\0", b"5")
+_BLOCK = 512
+# Where a header has the member's size and its own checksum.
+_NUMBERS = ((124, 136), (148, 156))
 
 
 class TarReader:
-    """Reads the files of an uncompressed `.tar`.
+    """Reads the files of an uncompressed `.tar`, or of many that belong together.
 
-    Its members lie in one piece, so each is read at its own offset, through a handle of
-    its own.
+    Members lie in one piece, so each is read at its own offset, through a handle of its
+    own.
 
     Attributes:
-        names: The members' names. Of equal ones the last counts, as for `tar` itself.
+        names: The members' names; of several archives, each with its archive's in
+            front. Of equal ones the last counts, as for `tar` itself.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, *paths: Path) -> None:
         """Lists the members.
 
         Args:
-            path: The archive.
+            *paths: The archives, at least one.
 
         Raises:
-            DataError: If it is no readable `.tar`.
+            DataError: If one is no readable `.tar`.
         """
-        try:
-            with tarfile.open(path, "r:") as archive:
-                members = {
-                    m.name: (m.offset_data, m.size) for m in archive if m.isfile()
-                }
-        except tarfile.TarError as error:
-            raise DataError(f"{path}: not a readable .tar ({error})") from error
-        self.names = list(members)
-        self._places = list(members.values())
-        self._path = path
+        places = []
+
+        def names():
+            for path in paths:
+                members = _tar_members(path)
+                places.append(np.array(list(members.values()), np.int64).reshape(-1, 2))
+                front = f"{path.stem}/" if len(paths) > 1 else ""
+                yield from (front + name for name in members)
+
+        self.names = Names(names())
+        self._places = np.concatenate(places)
+        self._ends = np.cumsum([len(part) for part in places])
+        self._paths = paths
 
     def read(self, position: int) -> bytes:
         """Returns the bytes of a member.
@@ -51,10 +65,58 @@ class TarReader:
         Raises:
             OSError: If the archive cannot be read.
         """
-        offset, size = self._places[position]
-        with open(self._path, "rb") as file:
+        path = self._paths[int(np.searchsorted(self._ends, position, side="right"))]
+        offset, size = self._places[position].tolist()
+        with open(path, "rb") as file:
             file.seek(offset)
             return file.read(size)
+
+
+def _tar_members(path):
+    # Name -> offset and size.
+    try:
+        with open(path, "rb") as file:
+            members = _plain_members(file)
+        if members is None:
+            with tarfile.open(path, "r:") as archive:
+                files = (member for member in archive if member.isfile())
+                members = {m.name: (m.offset_data, m.size) for m in files}
+    except tarfile.TarError as error:
+        raise DataError(f"{path}: not a readable .tar ({error})") from error
+    return members
+
+
+def _plain_members(file):
+    """Lists a `.tar` of short names many times faster than `tarfile`, or returns None.
+
+    A million members take 4.5 s of a core instead of 17. What is anything but plain, or
+    damaged, is left to `tarfile`.
+    """
+    end = file.seek(0, os.SEEK_END)
+    members: dict[str, tuple[int, int]] = {}
+    offset = 0
+    while offset < end:
+        file.seek(offset)
+        header = file.read(_BLOCK)
+        if header[:1] == b"\0":
+            return members
+        kind, magic = header[156:157], header[257:265]
+        if kind not in _PLAIN or magic[:5] != b"ustar":
+            return None
+        try:
+            size, check = (int(header[a:b].strip(b" \0"), 8) for a, b in _NUMBERS)
+            # Names that are no text are tarfile's, too.
+            name = header[:100].partition(b"\0")[0].decode()
+            if magic[5:6] == b"\0" and header[345] != 0:
+                name = f"{header[345:500].partition(bytes(1))[0].decode()}/{name}"
+        except ValueError:
+            return None
+        if check != sum(header) - sum(header[148:156]) + 8 * ord(" "):
+            return None
+        if kind != b"5" and not name.endswith("/"):
+            members[name] = (offset + _BLOCK, size)
+        offset += _BLOCK + -(-size // _BLOCK) * _BLOCK
+    return None
 
 
 class ZipReader:

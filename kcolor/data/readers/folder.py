@@ -4,6 +4,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from kcolor.data.names import Names
+
 
 class FolderReader:
     """Reads the files of a folder.
@@ -19,7 +21,7 @@ class FolderReader:
             root: The folder.
             names: Paths relative to it; None finds every file below it.
         """
-        self.names = list(_files(root)) if names is None else names
+        self.names = Names(_files(root) if names is None else names)
         self._root = root
 
     def read(self, position: int) -> bytes:
