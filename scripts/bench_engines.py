@@ -1,10 +1,10 @@
 """Compares engines of `kcolor colorize`: pictures a second of both at the same time.
 
-    python scripts/bench_engines.py FOLDER [--jobs 1] [--rounds 3]
+    python scripts/bench_engines.py FOLDER [--jobs 2] [--rounds 3]
 
 Both work on the same pictures beside each other, so that whatever else the machine does
-slows them alike; what is counted is done while both are at work. The start (Python, Ray,
-networks) is not: it is paid once, whatever the number of pictures.
+slows them alike; what is counted is done while both are at work. The start (Python,
+Ray, networks) is not: it is paid once, whatever the number of pictures.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def _ratio(folder, jobs):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder")
-    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     ratios = [_ratio(options.folder, options.jobs) for _ in range(options.rounds)]

@@ -13,6 +13,9 @@ import numpy as np
 # Names converted at a time, so that what is needed meanwhile is small.
 _CHUNK = 1 << 17
 _END = 0  # No path has a byte 0 in it.
+# Small letters of ASCII for large ones, as numbers that can be shifted.
+_SMALL = np.arange(256, dtype=np.uint64)
+_SMALL[ord("A") : ord("Z") + 1] += np.uint64(32)
 
 
 class Names(Sequence[str]):
@@ -119,20 +122,28 @@ class Names(Sequence[str]):
         """Finds the names that end in one of some suffixes, in small letters or large.
 
         Args:
-            suffixes: The suffixes, ASCII, in small letters.
+            suffixes: The suffixes, ASCII, in small letters, at most 8 of them each.
 
         Returns:
             bool array of the length of the names.
+
+        Raises:
+            ValueError: If a suffix is longer.
         """
-        starts = self._starts()
+        sizes = self._ends - self._starts()
+        # The last eight bytes of each name as one number.
+        words = np.zeros(len(self), np.uint64)
+        for back in range(8, 0, -1):
+            here = _SMALL[self._bytes[np.maximum(self._ends - back, 0)]]
+            words = (words << np.uint64(8)) | here
         found = np.zeros(len(self), bool)
         for suffix in suffixes:
-            same = self._ends - starts >= len(suffix)
-            for back, letter in enumerate(reversed(suffix.encode()), 1):
-                here = self._bytes[np.maximum(self._ends - back, 0)]
-                large = ord(chr(letter).upper())
-                same &= (here == letter) | (here == large)
-            found |= same
+            size = len(suffix)
+            if size > 8:
+                raise ValueError(f"a suffix has at most 8 letters. Received: {suffix}")
+            wanted = np.uint64(int.from_bytes(suffix.encode()))
+            mask = np.uint64((1 << 8 * size) - 1)
+            found |= (sizes >= size) & (words & mask == wanted)
         return found
 
     def have_part(self, prefix: str) -> np.ndarray:
@@ -144,18 +155,16 @@ class Names(Sequence[str]):
         Returns:
             bool array of the length of the names.
         """
-        wanted = prefix.encode()
-        same = np.zeros(len(self._bytes), bool)
-        count = len(self._bytes) - len(wanted) + 1
-        if count <= 0:
-            return np.zeros(len(self), bool)
-        same[1:] = (self._bytes[:-1] == ord("/")) | (self._bytes[:-1] == _END)
-        same[0] = True
-        same = same[:count]
-        for place, letter in enumerate(wanted):
-            same &= self._bytes[place : place + count] == letter
+        wanted = np.frombuffer(prefix.encode(), np.uint8)
+        places = np.flatnonzero(self._bytes == wanted[0])
+        before = self._bytes[places - 1]  # Of the very first byte: the last, an end.
+        places = places[(before == ord("/")) | (before == _END)]
+        for place, letter in enumerate(wanted[1:], 1):
+            # Behind the last name nothing follows.
+            places = places[: np.searchsorted(places, len(self._bytes) - place)]
+            places = places[self._bytes[places + place] == letter]
         found = np.zeros(len(self), bool)
-        found[np.searchsorted(self._ends, np.flatnonzero(same))] = True
+        found[np.searchsorted(self._ends, places)] = True
         return found
 
     def _starts(self):

@@ -167,7 +167,8 @@ def _try(url: str, attempt: Callable[[Any, str], _Result]) -> _Result:
         except Exception as error:  # noqa: BLE001  Every storage raises its own kinds.
             # Nothing of the request is repeated: a header may hold a signature.
             kind = type(error).__name__
-            said = one_line(error) if isinstance(error, OSError) else kind
+            plain = isinstance(error, OSError | ImportError)
+            said = one_line(error) if plain else kind
             _log.debug("%s: attempt %d: %s", url, number + 1, kind)
             if isinstance(error, _FOR_GOOD) or number + 1 == _ATTEMPTS:
                 raise DataError(f"{url}: {said or kind}") from None
