@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import TypeVar
 
 from kcolor.errors import DataError
 from kcolor.images import formats
@@ -16,7 +15,6 @@ from kcolor.inference.film.settings import check_target, film_name, is_film
 from kcolor.inference.shards import Shard
 
 STANDARD = "-"
-_Path = TypeVar("_Path", bound=PurePath)
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,7 @@ def _file_target(source, out, kinds, several):
     return Path(out)
 
 
-def renamed(path: _Path, kind: str | None = None, codec: str | None = None) -> _Path:
+def renamed(path: Path, kind: str | None = None, codec: str | None = None) -> Path:
     """Names a result: as its input, with the suffix of the result's format.
 
     Args:
@@ -165,7 +163,7 @@ def renamed(path: _Path, kind: str | None = None, codec: str | None = None) -> _
         codec: Codec of all films' results, or None.
 
     Returns:
-        Path of the same kind.
+        Path of the result.
     """
     if is_film(path):
         return film_name(path, codec)
@@ -186,7 +184,7 @@ def shard_key(name: PurePath) -> PurePath:
     Returns:
         The path without the suffixes of pictures and films.
     """
-    while name.suffix and (formats.of_name(name) or is_film(name)):
+    while name.suffix and (formats.of_name(name) or is_film(str(name))):
         name = name.with_suffix("")
     return name
 

@@ -45,7 +45,7 @@ def plan_urls(
     for root in names:
         for source, inside in _found(root, recursive, len(names) > 1):
             if shard is None or shard.holds(plan.shard_key(inside)):
-                named.append(Job(source, Path(plan.renamed(inside, kind))))
+                named.append(Job(source, plan.renamed(Path(inside), kind)))
     seen: dict[Path | str, Path | str] = {}
     for job in plan.set_apart(named):
         if job.target in seen:

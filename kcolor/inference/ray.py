@@ -16,15 +16,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from kcolor import __version__, presets
+from kcolor import __version__
 from kcolor.errors import DataError, one_line
 from kcolor.files import remove_leftovers
-from kcolor.inference.colorizer import Colorizer, find_model
+from kcolor.inference.colorizer import Colorizer
 from kcolor.inference.jobs import Settings, Status, run_job
 from kcolor.inference.plan import Job
 from kcolor.inference.remote import is_url
 from kcolor.parallel import cores
 from kcolor.progress import progress_bar
+from kcolor.runtimes.resolve import resolve
 
 _log = logging.getLogger(__name__)
 
@@ -99,13 +100,13 @@ def colorize_all(
         DataError: If the network cannot be read, or Ray cannot work.
         ValueError: If a value in `network` is out of its range.
     """
-    path = find_model(network["model"])
+    model = resolve(network["model"])
     Colorizer(threads=1, **network)  # What is wrong with it is said once, and here.
     if not jobs:
         return [], "0 written"
-    if network["model"] not in presets.names():
+    if not model.is_preset:
         # An actor's working folder is its own.
-        network = {**network, "model": os.path.abspath(path)}
+        network = {**network, "model": os.path.abspath(network["model"])}
     ray = _connected(workers)
     try:
         failed: list[Status] = []
