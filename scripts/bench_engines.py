@@ -8,6 +8,7 @@ Ray, networks) is not: it is paid once, whatever the number of pictures.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,9 @@ from statistics import median
 def _start(engine, folder, out, jobs):
     command = [sys.executable, "-m", "kcolor", "colorize", folder, "-o", out]
     command += ["--engine", engine, "--jobs", str(jobs), "--overwrite"]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # Or Ray's workers would give way to the other run.
+    equal = {**os.environ, "RAY_worker_niceness": "0"}
+    return subprocess.Popen(command, env=equal, stderr=subprocess.PIPE, text=True)
 
 
 def _times(out):
