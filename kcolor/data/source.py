@@ -7,11 +7,9 @@ or name, never by the order in which a folder or archive happens to list them.
 
 import hashlib
 import math
-import re
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from glob import glob
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +17,7 @@ import numpy as np
 
 from kcolor.data.names import Names
 from kcolor.data.pairs import find_pictures
-from kcolor.data.readers.archive import TarReader, ZipReader
+from kcolor.data.readers.archive import TarReader, ZipReader, tar_shards
 from kcolor.data.readers.array import ArrayReader
 from kcolor.data.readers.folder import FolderReader
 from kcolor.errors import DataError
@@ -252,19 +250,17 @@ def open_source(path: Path | str | None) -> Source:
     if name.startswith("tfds:"):
         return _all_of(name, _tfds(name))
     path = Path(path)
-    if not path.exists() and path.suffix == ".tar":
-        shards = _tar_shards(name)
-        if shards:
-            reader = TarReader(*shards)
-            return Source(path, reader.read, *find_pictures(path, reader.names))
+    shards = [path]
     if not path.exists():
+        shards = tar_shards(name) if path.suffix == ".tar" else []
+    if not shards:
         raise DataError(f"{path}: no such file or folder")
     if path.is_dir():
         reader = FolderReader(path)
     elif path.suffix in (".npy", ".npz"):
         return _all_of(path, ArrayReader(path))
     elif path.suffix == ".tar":
-        reader = TarReader(path)
+        reader = TarReader(*shards)
     elif path.suffix == ".zip":
         reader = ZipReader(path)
     else:
@@ -339,23 +335,6 @@ def list_hash(source: PictureSource) -> str:
     for number, name in enumerate(source.names):
         digest.update((f"\n{name}" if number else name).encode())
     return digest.hexdigest()
-
-
-def _tar_shards(pattern):
-    """Lists the archives of a pattern: `{0000..0999}` counts, `*` and `?` match."""
-    counted = re.search(r"\{(\d+)\.\.(\d+)\}", pattern)
-    if counted is None:
-        return sorted(map(Path, glob(pattern)))
-    first, last = counted.groups()
-    paths = [
-        Path(f"{pattern[: counted.start()]}{n:0{len(first)}}{pattern[counted.end() :]}")
-        for n in range(int(first), int(last) + 1)
-    ]
-    for path in paths:
-        # One that is not there is no smaller set, but a mistake.
-        if not path.exists():
-            raise DataError(f"{path}: no such file")
-    return paths
 
 
 def _samples():

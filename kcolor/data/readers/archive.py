@@ -1,10 +1,12 @@
 """Files in a `.tar` or `.zip`, read where they are: nothing is unpacked."""
 
 import os
+import re
 import tarfile
 import threading
 import zipfile
 import zlib
+from glob import glob
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,33 @@ _PLAIN = (b"0", b"\0", b"5")
 _BLOCK = 512
 # Where a header has the member's size and its own checksum.
 _NUMBERS = ((124, 136), (148, 156))
+
+
+def tar_shards(pattern: str) -> list[Path]:
+    """Lists archives that belong together.
+
+    Args:
+        pattern: Path in which `{0000..0999}` counts, or `*` and `?` match.
+
+    Returns:
+        Sorted list of paths; empty if nothing matches.
+
+    Raises:
+        DataError: If one of those that are counted does not exist.
+    """
+    counted = re.search(r"\{(\d+)\.\.(\d+)\}", pattern)
+    if counted is None:
+        return sorted(map(Path, glob(pattern)))
+    first, last = counted.groups()
+    paths = [
+        Path(f"{pattern[: counted.start()]}{n:0{len(first)}}{pattern[counted.end() :]}")
+        for n in range(int(first), int(last) + 1)
+    ]
+    for path in paths:
+        # One that is not there is no smaller set, but a mistake.
+        if not path.exists():
+            raise DataError(f"{path}: no such file")
+    return paths
 
 
 class TarReader:
