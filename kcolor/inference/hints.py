@@ -33,7 +33,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from kcolor.color import host
@@ -44,7 +43,6 @@ _FORM = "X,Y,#RRGGBB, such as 120,80,#a03020 in pixels or 40%,20%,#a03020"
 _NAMES = {"x", "y", "points", "color", "radius", "frame"}
 # An opaque pixel is one of which more shows than does not.
 _OPAQUE = 128
-_FRACTION_BITS = 4  # of a view pixel, for OpenCV's lines
 
 
 @dataclass(frozen=True)
@@ -215,21 +213,28 @@ def _draw_line(places, radius, size, ab, known):
     view = np.array(known.shape[1::-1])
     scale = view / size[::-1]
     at = [(np.array(place) + 0.5) * scale - 0.5 for place in places]
-    drawn = np.zeros(known.shape[:2], "uint8")
-    fixed = [
-        tuple(int(round(side * 2**_FRACTION_BITS)) for side in point) for point in at
-    ]
     thickness = max(1, round(2 * radius * float(scale.mean())))
-    for start, end in itertools.pairwise(fixed):
-        cv2.line(drawn, start, end, 1, thickness, cv2.LINE_8, _FRACTION_BITS)
-    for point in at:  # a dot, and the round ends of a stroke
+    # A dot of one pixel is the nearest one; all else is what lies within half the
+    # thickness of a line. The page in the browser draws by the same rule.
+    segments = list(itertools.pairwise(at)) or [(at[0], at[0])] * (thickness > 1)
+    for start, end in segments:
+        _draw_segment(start, end, thickness / 2, ab, known)
+    for point in at:
         x, y = np.clip(np.rint(point), 0, view - 1).astype(int)
-        drawn[y, x] = 1
-        if thickness > 1:
-            rows, columns = np.ogrid[: drawn.shape[0], : drawn.shape[1]]
-            far = np.square(columns - point[0]) + np.square(rows - point[1])
-            drawn[far <= (thickness / 2) ** 2] = 1
-    known[drawn > 0] = [*ab, 1]
+        known[y, x] = [*ab, 1]
+
+
+def _draw_segment(start, end, reach, ab, known):
+    low = np.maximum(np.floor(np.minimum(start, end) - reach), 0).astype(int)
+    high = np.ceil(np.maximum(start, end) + reach).astype(int) + 1
+    part = known[low[1] : max(high[1], 0), low[0] : max(high[0], 0)]
+    rows, columns = np.ogrid[: part.shape[0], : part.shape[1]]
+    x, y = columns + low[0] - start[0], rows + low[1] - start[1]
+    along = end - start
+    share = (x * along[0] + y * along[1]) / max(float(along @ along), 1e-12)
+    share = np.clip(share, 0, 1)
+    far = np.square(x - share * along[0]) + np.square(y - share * along[1])
+    part[far <= reach**2] = [*ab, 1]
 
 
 def _draw_picture(hint, size, known):
