@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import click
@@ -49,6 +50,16 @@ def test_commands_of_a_page_are_understood(page):
 def test_commands_are_found():
     counts = [len(list(command_lines(page.read_text()))) for page in PAGES]
     assert sum(counts) > 40, dict(zip(PAGES, counts, strict=True))
+
+
+def test_the_first_page_lists_every_install_and_what_all_holds():
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        extras = tomllib.load(file)["project"]["optional-dependencies"]
+    page = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `pip install '\.\[(\w+)\]'` \| (.+) \|$", page, re.M))
+    assert set(rows) == set(extras) - {"docs", "dev"}
+    held = re.fullmatch(r"kcolor\[(.+)\]", extras["all"][0])[1].split(",")
+    assert re.findall(r"`(\w+)`", rows["all"]) == held
 
 
 def test_what_is_no_command_fails():
