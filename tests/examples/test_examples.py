@@ -69,14 +69,25 @@ def test_the_notebook_holds_no_outputs():
             assert cell["outputs"] == [] and cell["execution_count"] is None
 
 
-def test_a_folder_is_colorized(tmp_path):
-    (tmp_path / "album").mkdir()
-    (tmp_path / "album" / "notes.txt").write_text("no picture")
+def test_a_folder_is_colorized_upright_and_what_is_damaged_is_named(tmp_path):
+    album, color = tmp_path / "album", tmp_path / "color"
+    (album / "more").mkdir(parents=True)
+    (album / "notes.txt").write_text("no picture")
     with Image.open(sample("chelsea.png")) as image:
-        image.convert("L").save(tmp_path / "album" / "cat.jpg")
-    printed = run("colorize_folder.py", tmp_path / "album", tmp_path / "color")
-    assert "notes.txt" in printed
-    assert chroma(tmp_path / "color" / "cat.png") > 5
+        width, height = image.size
+        turned = Image.Exif()
+        turned[0x0112] = 6  # lies on its side
+        image.convert("L").save(album / "cat.jpg", exif=turned)
+    (album / "cut.jpg").write_bytes((album / "cat.jpg").read_bytes()[:9000])
+    # Last in the folder's order: the rest goes on.
+    (album / "whole.jpg").write_bytes((album / "cat.jpg").read_bytes())
+    printed = run("colorize_folder.py", album, color)
+    for name in ("cut.jpg", "more", "notes.txt"):
+        assert f"left out: {album / name}: " in printed
+    assert sorted(path.name for path in color.iterdir()) == ["cat.png", "whole.png"]
+    assert chroma(color / "whole.png") > 5
+    with Image.open(color / "cat.png") as image:
+        assert image.size == (height, width)
 
 
 @pytest.mark.slow
