@@ -79,7 +79,7 @@ class ColorizationLoss(keras.losses.Loss):
 
         Args:
             y_true: float32 `(B, H, W, 3)`, lightness and ab in [-1, 1].
-            y_pred: float `(B, H, W, 2)`, ab in [-1, 1].
+            y_pred: float `(B, H, W, 2)`, ab, not bounded.
 
         Returns:
             float32 of shape `(1,)`: already a mean over the batch. Calling the loss

@@ -71,7 +71,7 @@ def predict(model: keras.Model, lightness: tf.Tensor) -> tf.Tensor:
         lightness: float32 tensor `(B, H, W, 1)` in [-1, 1].
 
     Returns:
-        float32 tensor `(B, H, W, 2)` in [-1, 1].
+        float32 tensor `(B, H, W, 2)`, about [-1, 1], not bounded.
     """
     with tf.name_scope(NETWORK_SCOPE):
         return model(lightness, training=False)

@@ -221,7 +221,7 @@ def _contract(io: str, size: int | Literal["any"], network_size: int) -> dict[st
     else:
         ends = {
             "input": "lightness: float32 (B, H, W, 1), L* / 50 - 1, [-1, 1]",
-            "output": "ab: float32 (B, H, W, 2), a* and b* / 110, [-1, 1]",
+            "output": "ab: float32 (B, H, W, 2), a* and b* / 110, about [-1, 1]",
         }
     contract: dict[str, Any] = {**ends, "size": size, "opset": OPSET}
     if io == "rgb" and size == "any":

@@ -101,7 +101,7 @@ class Differences:
 
         Args:
             lightness: float32 array `(B, H, W, 1)` in [-1, 1].
-            expected: Keras' ab, float32 `(B, H, W, 2)` in [-1, 1].
+            expected: Keras' ab, float32 `(B, H, W, 2)`, not bounded.
             answer: The file's ab, likewise.
 
         Raises:

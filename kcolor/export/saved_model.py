@@ -373,7 +373,7 @@ def _contract(size: int, encoding: str) -> dict[str, Any]:
             "serving_ab": {
                 "input": "lightness: float32 (B, H, W, 1), L* / 50 - 1, [-1, 1]; sides "
                 f"multiples of {STRIDE}",
-                "output": "ab: float32 (B, H, W, 2), a* and b* / 110, [-1, 1]",
+                "output": "ab: float32 (B, H, W, 2), a* and b* / 110, about [-1, 1]",
             },
         },
         "canvases": [list(canvas) for canvas in view.canvases(size)],

@@ -337,7 +337,8 @@ def _contract(sizes: Sizes, io: str, network_size: int) -> dict[str, Any]:
     else:
         ends = {
             "input": "lightness: float32 (1, height, width, 1), L* / 50 - 1, [-1, 1]",
-            "output": "ab: float32 (1, height, width, 2), a* and b* / 110, [-1, 1]",
+            "output": "ab: float32 (1, height, width, 2), a* and b* / 110, "
+            "about [-1, 1]",
         }
     shown = {k: "any" if s == ANY else list(s) for k, s in sizes.items()}
     contract: dict[str, Any] = {**ends, "signatures": shown}

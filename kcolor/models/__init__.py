@@ -1,8 +1,9 @@
 """The networks: functional Keras models from lightness to ab.
 
 Every system takes `lightness`, float32 `(batch, height, width, 1)` in [-1, 1], and
-answers `ab`, float32 `(batch, height, width, 2)` in [-1, 1], both in the units of
-`kcolor.color.graph`. Height and width are multiples of 32.
+answers `ab`, float32 `(batch, height, width, 2)`, both in the units of
+`kcolor.color.graph`. Its last layer is linear: ab is about [-1, 1], not bounded; who
+makes colors of it clips to the gamut's range. Height and width are multiples of 32.
 """
 
 from kcolor.models.backbones import BACKBONES, build_backbone

@@ -45,7 +45,7 @@ class Predictor:
                 network that `takes_known`; None: nothing is known.
 
         Returns:
-            float32 array `(B, H, W, 2)`, a* and b* / 110, in [-1, 1].
+            float32 array `(B, H, W, 2)`, a* and b* / 110, about [-1, 1], not bounded.
 
         Raises:
             DataError: If the network cannot take this size or known colors, or answers

@@ -98,7 +98,7 @@ class Pix2Pix(keras.Model):
             variables = variables + self.discriminator_optimizer.variables
         return variables
 
-    def adversarial_losses(self, logits_real: Any, logits_fake: Any) -> Any:
+    def discriminator_loss(self, logits_real: Any, logits_fake: Any) -> Any:
         """Computes the discriminator's loss.
 
         Args:
@@ -181,7 +181,7 @@ class Pix2Pix(keras.Model):
         )
         logits = self.discriminator(pairs, training=True)
         count = ops.shape(lightness)[0]
-        return self.adversarial_losses(logits[:count], logits[count:])
+        return self.discriminator_loss(logits[:count], logits[count:])
 
     def _train_step_jax(self, state, data):
         import jax
@@ -228,7 +228,7 @@ class Pix2Pix(keras.Model):
                 values, [states[i] for i in d_states], pairs, training=True
             )
             half = lightness.shape[0]
-            loss = self.adversarial_losses(logits[:half], logits[half:])
+            loss = self.discriminator_loss(logits[:half], logits[half:])
             with keras.StatelessScope(
                 zip(
                     self.discriminator_optimizer.variables,

@@ -76,7 +76,7 @@ def test_losses_are_those_of_the_formulas():
     real = np.array([2.0, -1.0], "float32")
     fake = np.array([0.5, -3.0], "float32")
     bce = np.mean(np.log1p(np.exp(-real))) + np.mean(np.log1p(np.exp(fake)))
-    np.testing.assert_allclose(model.adversarial_losses(real, fake), bce / 2, rtol=1e-5)
+    np.testing.assert_allclose(model.discriminator_loss(real, fake), bce / 2, rtol=1e-5)
     np.testing.assert_allclose(
         model.generator_adversarial_loss(fake),
         np.mean(np.log1p(np.exp(-fake))),
@@ -84,7 +84,7 @@ def test_losses_are_those_of_the_formulas():
     )
     model = build(gan_loss="hinge")
     np.testing.assert_allclose(
-        model.adversarial_losses(real, fake), (1.0 + 0.75) / 2, rtol=1e-5
+        model.discriminator_loss(real, fake), (1.0 + 0.75) / 2, rtol=1e-5
     )
     np.testing.assert_allclose(model.generator_adversarial_loss(fake), 1.25, rtol=1e-5)
 
