@@ -1,8 +1,14 @@
 """Networks taken apart and put together again.
 
-Everything in kcolor that leans on Keras' inner structure is here, so that a new Keras
-release is checked against one file. The one private attribute is `_keras_history`, in
-`layer_of`: Keras has no public way from a tensor to the layer that made it.
+What leans on how Keras networks are made is here. The one private attribute in it is
+`_keras_history`, in `layer_of`: Keras has no public way from a tensor to the layer that
+made it. A new Keras release is checked against this file, and against two others that
+lean on more than Keras promises, each for what belongs to training alone:
+
+- `kcolor.training.optimizer`: `_get_variable_index` and `_trainable_variables`, since
+  an optimizer has no public list of the variables that it was built for.
+- `kcolor.training.devices`: `fuse_batch_norm` puts another `call` on a layer, since a
+  class of its own would stand in saved files.
 
 What a reader would get wrong: a saved network carries the dtype policy of each of its
 layers, so loading it under another global policy changes nothing (`under_policy`); and
@@ -168,11 +174,18 @@ def freeze(encoder: keras.Model, frozen: bool, levels: int = 0) -> None:
 
 
 def _rebuild(model, make, left_out: Collection[str] = ()):
-    """Builds a model over again: each layer by `make`, models inside it alike."""
+    """Builds a model over again: each layer by `make`, models inside it alike.
+
+    Operations that are no layers, such as the addition in `x + 3.0`, have neither
+    weights nor a policy: they are built again as they are. One operation in two models
+    would leave both with several inputs.
+    """
 
     def make_any(layer):
         if isinstance(layer, keras.Model):
             return _rebuild(layer, make, left_out)
+        if not isinstance(layer, keras.layers.Layer):
+            return layer.__class__.from_config(layer.get_config())
         return make(layer)
 
     def call(layer, *args, **kwargs):

@@ -12,6 +12,7 @@ from kcolor.models.surgery import (
     last_layers,
     layer_of,
     leaf_layers,
+    under_policy,
 )
 
 
@@ -80,3 +81,38 @@ def test_frozen_levels_end_at_the_level():
 def test_more_levels_than_there_are_cannot_be_frozen(mobile):
     with pytest.raises(ValueError, match="must be 0 to 5. Received: 6"):
         freeze(mobile.get_layer("encoder"), False, 6)
+
+
+def with_operations():
+    """A network with Keras operations that are no layers, two of them at its end."""
+    lightness = keras.Input((None, None, 1))
+    x = keras.layers.Conv2D(4, 3, padding="same", use_bias=False, name="a")(lightness)
+    x = keras.layers.BatchNormalization(name="a_bn")(x)
+    x = x * keras.ops.relu6(x + 3.0) / 6.0
+    x = x - keras.ops.mean(x, axis=(1, 2), keepdims=True)
+    ab = keras.layers.Conv2D(2, 1, name="head")(x)
+    model = keras.Model(lightness, keras.ops.clip(0.5 * ab, -0.1, 0.1))
+    rng = np.random.default_rng(0)
+    for variable in model.weights:
+        variable.assign(rng.uniform(0.2, 1.0, variable.shape))
+    return model
+
+
+def test_operations_that_are_no_layers_are_rebuilt_as_they_are():
+    model = with_operations()
+    lightness = np.random.default_rng(1).normal(0, 1, (2, 9, 7, 1)).astype("float32")
+    expected = keras.ops.convert_to_numpy(model(lightness))
+    assert 0.01 < np.abs(expected).mean() < 0.099
+    mixed = under_policy(model, "mixed_bfloat16")
+    assert mixed.get_layer("a").compute_dtype == "bfloat16"
+    assert mixed.outputs[0].dtype == "float32"
+    np.testing.assert_allclose(mixed(lightness), expected, atol=0.02)
+    back = under_policy(mixed, "float32")
+    np.testing.assert_allclose(back(lightness), expected, atol=1e-6)
+    # The first is whole, and can be taken apart again.
+    assert [x.name for x in last_layers(model, lambda x: x.name == "head")][
+        -1
+    ] == "head"
+    folded = fold_batch_norm(model, {"a/bias"})
+    assert folded.get_layer("a").use_bias
+    assert folded(lightness).shape == (2, 9, 7, 2)
