@@ -1,8 +1,9 @@
 """Small files of a hundred kinds, and what color each of their pixels means.
 
-The files are written by libraries that kcolor does not read with, or by hand; what they
-mean is worked out here from the stored values, by the formulas of IEC 61966-2-1 and the
-published primaries. Nothing of kcolor is used.
+The files are written by Pillow, OpenCV, tifffile (which compresses with imagecodecs)
+and pypng, or by hand. kcolor reads with the first three itself, so a file is never read
+back to learn what it means: that is worked out here from the values that went in, by
+the formulas of IEC 61966-2-1 and the published primaries. Nothing of kcolor is used.
 """
 
 import io

@@ -146,7 +146,8 @@ class Photo:
         )
         if profile:
             found["icc_profile"] = icc.srgb()
-        if self.format in ("JPEG", "PNG", "WEBP"):
+        # A TIFF's tag is seen to with its pixels.
+        if self._row.orientation and self.format != "TIFF":
             orientation = exif.orientation(found.get("exif", b""))
         return Page(array, alpha, orientation, found)
 

@@ -1,9 +1,13 @@
 """The formats of photo files: the one table of what is known about each.
 
-A new format is a new row here; what reads and writes it asks the row. A file's format
-is what its first bytes say, a result's what its name says: a name is never believed
-about a file that is there. Standard library only, because the command line's help is
-made from it.
+What can be said in a column is asked of the row. What one format alone does, its files
+ask by its name: `decode.py` (measuring a WebP, the fast way to a JPEG, a PNG's profile,
+a TIFF's orientation), `pixels.py` (16 bits), `metadata.py` (what is carried along) and
+`encode.py` (writing). A new format is a new row and an answer to each of these.
+
+A file's format is what its first bytes say, a result's what its name says: a name is
+never believed about a file that is there. Standard library only, because the command
+line's help is made from it.
 """
 
 import os
