@@ -44,7 +44,7 @@ class _Shard(click.ParamType):
     type=MODEL,
     default="mobile",
     show_default=True,
-    help="Preset or .tflite.",
+    help="Preset, run folder, or .keras, .tflite, .onnx or SavedModel path.",
 )
 @click.option(
     "--saturation",

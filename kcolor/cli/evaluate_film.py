@@ -13,7 +13,7 @@ from kcolor.errors import DataError
     type=MODEL,
     default="mobile",
     show_default=True,
-    help="Preset or .tflite.",
+    help="Preset, run folder, or .keras, .tflite, .onnx or SavedModel path.",
 )
 @click.option(
     "--result",

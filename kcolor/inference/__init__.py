@@ -1,5 +1,6 @@
-"""The light path: photo files, LiteRT, full-size merge and batches.
+"""The light path: photo files, a network, full-size merge and batches.
 
-NumPy, OpenCV, Pillow and ai_edge_litert only; TensorFlow, Keras and torch are never
-imported from here.
+With a preset or a `.tflite` network it takes NumPy, OpenCV, Pillow, tifffile and
+LiteRT only, and neither TensorFlow nor Keras is imported. Another network brings its
+own runtime, which `kcolor.runtimes` imports; a film takes PyAV.
 """

@@ -202,7 +202,7 @@ def colorize_bytes(
 
     Args:
         data: Bytes of a photo file.
-        model: A preset's name, the path of a `.tflite` network, or a `Colorizer`.
+        model: What `kcolor.runtimes.resolve.resolve` takes, or a `Colorizer`.
         saturation: Factor of a* and b*; None: 1, or the `Colorizer`'s own.
         format: Format of the result, as `--format` takes it, such as `"jpg"`; None:
             the input's own, or JPEG if it is one that cannot be written.
