@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from kcolor.cli.shared import MODEL, is_debugging
+from kcolor.export import ENCODINGS, FORMATS, IO, QUANTIZE
 
 
 def _parse_size(
@@ -30,12 +31,12 @@ def _parse_size(
 )
 @click.option(
     "--format",
-    type=click.Choice(["saved-model", "tflite", "onnx"]),
+    type=click.Choice(FORMATS),
     required=True,
 )
 @click.option(
     "--io",
-    type=click.Choice(["rgb", "network"]),
+    type=click.Choice(IO),
     default="rgb",
     show_default=True,
     help="rgb: picture to picture. network: lightness to ab. A SavedModel has both.",
@@ -49,7 +50,7 @@ def _parse_size(
 )
 @click.option(
     "--quantize",
-    type=click.Choice(["none", "fp16", "dynamic", "int8"]),
+    type=click.Choice(QUANTIZE),
     default="none",
     show_default=True,
     help="tflite only.",
@@ -70,7 +71,7 @@ def _parse_size(
 )
 @click.option(
     "--encoding",
-    type=click.Choice(["png", "jpeg"]),
+    type=click.Choice(ENCODINGS),
     default="png",
     show_default=True,
     help="Of a SavedModel's answers.",

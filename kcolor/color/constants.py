@@ -28,3 +28,16 @@ AB_MIN = (-86.2, -107.9)
 AB_MAX = (98.3, 94.5)
 # A network halves its input five times and doubles it back.
 STRIDE = 32
+
+
+def nearest_multiple(side: float, stride: int = STRIDE) -> int:
+    """Rounds a side to one that a network takes, halves up.
+
+    Args:
+        side: In pixels.
+        stride: What the sides of a network's input are multiples of.
+
+    Returns:
+        The nearest multiple of `stride`, at least `stride` itself.
+    """
+    return max(stride, int(side / stride + 0.5) * stride)

@@ -13,7 +13,12 @@ from kcolor.errors import DataError
 if TYPE_CHECKING:
     import keras
 
+# Here, and not in the modules that write files: the command line's help is made from
+# them, without TensorFlow.
 FORMATS = ("saved-model", "tflite", "onnx")
+IO = ("rgb", "network")
+QUANTIZE = ("none", "fp16", "dynamic", "int8")
+ENCODINGS = ("png", "jpeg")
 _ROUNDS = 5
 
 
@@ -39,7 +44,7 @@ def export(
             path of a run folder or of a `.keras` file, or a `keras.Model`.
         output: File to write, or for `"saved-model"` the folder of versions.
         format: One of `FORMATS`.
-        io: `"rgb"` or `"network"`; a SavedModel has both.
+        io: One of `IO`; a SavedModel has both.
         size: Side of the pictures, or `"any"`. None: 256 for TFLite, any for the
             others. Inside an RGB graph for any size the network sees what
             `kcolor.images.view` says; a SavedModel takes any size always, and this is

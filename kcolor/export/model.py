@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from kcolor import __version__
-from kcolor.color.constants import STRIDE
+from kcolor.color.constants import STRIDE, nearest_multiple
 from kcolor.errors import DataError
 from kcolor.models.surgery import under_policy
 from kcolor.runtimes.keras import load_model
@@ -138,10 +138,9 @@ def check_size(sides: Iterable[int]) -> None:
     """
     for side in sides:
         if side < STRIDE or side % STRIDE:
-            fitting = max(STRIDE, round(side / STRIDE) * STRIDE)
             raise ValueError(
-                f"`size` must be a multiple of {STRIDE}; {fitting} would do. "
-                f"Received: {side}"
+                f"`size` must be a multiple of {STRIDE}; {nearest_multiple(side)} "
+                f"would do. Received: {side}"
             )
 
 

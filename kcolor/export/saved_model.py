@@ -22,14 +22,13 @@ import tensorflow as tf
 from kcolor.color.constants import STRIDE
 from kcolor.color.graph import join, split
 from kcolor.errors import DataError
-from kcolor.export import graphs, parity
+from kcolor.export import ENCODINGS, graphs, parity
 from kcolor.export.model import check_size, load, make_card
 from kcolor.export.verified import write_verified
 from kcolor.files import write_json
 from kcolor.images import view
 from kcolor.runtimes.saved_model import SavedModelPredictor
 
-ENCODINGS = ("png", "jpeg")
 _JPEG_QUALITY = 95
 _PNG_COMPRESSION = 1  # zlib's 6 takes four times as long and saves a tenth.
 # Pixels that are recolored at a time: full-size float copies of a 12-megapixel picture

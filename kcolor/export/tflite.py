@@ -19,7 +19,7 @@ from tensorflow.lite.python.convert import ConverterError
 
 from kcolor.color.graph import split
 from kcolor.errors import DataError
-from kcolor.export import flatbuffer, graphs, parity
+from kcolor.export import IO, QUANTIZE, flatbuffer, graphs, parity
 from kcolor.export.model import (
     check_size,
     check_target,
@@ -33,8 +33,6 @@ from kcolor.images import view
 from kcolor.models.surgery import last_layers, leaf_layers
 from kcolor.runtimes.litert import LiteRTPredictor
 
-QUANTIZE = ("none", "fp16", "dynamic", "int8")
-IO = ("rgb", "network")
 ANY: Any = (None, None)  # As a size: whatever the picture has.
 # Sizes of a network file for runtimes that cannot resize an input: a signature for each
 # canvas, so that such a file shows the network what `kcolor colorize` does.

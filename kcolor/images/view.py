@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from kcolor.color.constants import STRIDE
+from kcolor.color.constants import nearest_multiple
 
 SIZE = 256  # Side of the square canvas; the others have about its area.
 # Height and width of the wide canvases in sides of the square; each is turned, too.
@@ -54,7 +54,10 @@ def canvases(size: int = SIZE) -> list[Size]:
     """
     shapes = {(1.0, 1.0), *_LANDSCAPES, *(shape[::-1] for shape in _LANDSCAPES)}
     return sorted(
-        {(_multiple(size * high), _multiple(size * wide)) for high, wide in shapes},
+        {
+            (nearest_multiple(size * high), nearest_multiple(size * wide))
+            for high, wide in shapes
+        },
         key=_aspect,
     )
 
@@ -200,10 +203,6 @@ def _average(pixels: np.ndarray, count: int, extent: float) -> np.ndarray:
 
 def _clip(value: int, least: int, greatest: int) -> int:
     return min(max(value, least), greatest)
-
-
-def _multiple(side: float) -> int:
-    return max(STRIDE, int(side / STRIDE + 0.5) * STRIDE)
 
 
 def _aspect(shape: Size) -> float:

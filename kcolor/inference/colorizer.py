@@ -15,6 +15,7 @@ from kcolor.color import host
 from kcolor.color.constants import STRIDE
 from kcolor.errors import DataError
 from kcolor.images import exif, view
+from kcolor.images.page import to_8_bits
 from kcolor.parallel import cores
 from kcolor.runtimes.resolve import load_predictor
 
@@ -252,7 +253,7 @@ def colorize(
         image = decode.load(Path(image))
     pixels = _as_pixels(image)
     if pixels.dtype == np.uint16:
-        pixels = (pixels / 257 + 0.5).astype("uint8")
+        pixels = to_8_bits(pixels)
     return shared(model)(pixels, saturation=saturation, hints=hints)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kcolor.color.constants import STRIDE
+from kcolor.color.constants import STRIDE, nearest_multiple
 from kcolor.errors import DataError
 
 Size = tuple[int, int]
@@ -129,7 +129,7 @@ class Predictor:
             return
         for side in (height, width):
             if side % self.stride:
-                fitting = max(self.stride, round(side / self.stride) * self.stride)
+                fitting = nearest_multiple(side, self.stride)
                 raise DataError(
                     f"{self.name}: height and width must be multiples of "
                     f"{self.stride}; {fitting} would do. Received: {side}"

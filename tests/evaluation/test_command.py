@@ -4,6 +4,7 @@ import csv
 import inspect
 import json
 import platform
+import re
 from types import SimpleNamespace
 
 import keras
@@ -16,6 +17,7 @@ from kcolor.cli.main import main
 from kcolor.color.graph import join, split
 from kcolor.data.source import open_source
 from kcolor.evaluation import evaluate
+from kcolor.evaluation.protocol import COLUMNS, METRICS
 from kcolor.images.resize import resize_square
 from kcolor.metrics.ssim import ssim
 
@@ -94,6 +96,17 @@ def test_command_measures_a_keras_file(folder, tmp_path):
         lightness, _ = split(truth)
         expected = ssim(truth, join(lightness, model(lightness)))
         assert float(line["ssim"]) == pytest.approx(float(expected[0]), abs=1e-4)
+
+
+def test_the_help_of_metrics_names_each_and_those_that_are_left_out():
+    option = next(p for p in main.commands["evaluate"].params if p.name == "metrics")
+    named, left_out = option.help.split("[default: all but ")
+    assert re.findall(r"\w+", named.removeprefix("Of ").split(", with")[0]) == [
+        *METRICS
+    ]
+    assert re.findall(r"\w+", left_out.replace(" and ", ", ")) == [
+        name for name in METRICS if not COLUMNS[name].default
+    ]
 
 
 @pytest.mark.parametrize(

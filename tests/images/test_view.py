@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from kcolor.color.constants import nearest_multiple
 from kcolor.images import view
 
 
@@ -30,6 +31,12 @@ def test_canvases_have_the_squares_area_within_a_tenth():
     assert shapes == [(352, 192), (288, 224), (256, 256), (224, 288), (192, 352)]
     areas = [height * width for height, width in shapes]
     assert max(areas) < 1.1 * min(areas)
+
+
+def test_a_side_goes_to_the_nearest_multiple_and_halves_go_up():
+    sides = {1: 32, 47: 32, 48: 64, 79.9: 64, 80: 96, 96: 96, 112: 128}
+    assert {side: nearest_multiple(side) for side in sides} == sides
+    assert nearest_multiple(12, 8) == 16
 
 
 @pytest.mark.parametrize("size", [32, 64, 100, 128, 512])
