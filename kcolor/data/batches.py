@@ -18,7 +18,6 @@ import cv2
 import keras
 import numpy as np
 
-from kcolor.color.graph import split
 from kcolor.color.host import split_on_host
 from kcolor.data.augment import degrade_lightness, random_crop
 from kcolor.data.hints import simulate_hints
@@ -186,14 +185,16 @@ class _WholePictures:
         with ThreadPoolExecutor(_THREADS) as pool:
             pictures = read_ahead(pool, self._load, indices, 2 * self._batch_size)
             while chunk := list(itertools.islice(pictures, self._batch_size)):
-                rgb, gray = (np.stack(part) for part in zip(*chunk, strict=True))
-                lightness, target = _to_lab(rgb, gray, self._source.paired)
-                yield np.asarray(lightness), np.asarray(target)
+                target = split_on_host([rgb for rgb, _ in chunk])
+                seen = target
+                if self._source.paired:
+                    seen = split_on_host([gray for _, gray in chunk])
+                yield np.ascontiguousarray(seen[..., :1]), target
 
     def _load(self, index):
         rgb, gray = self._source.pair(index)
         rgb = resize_square(rgb, self._size)
-        return rgb, rgb if gray is None else resize_square(gray, self._size)
+        return rgb, None if gray is None else resize_square(gray, self._size)
 
 
 def _one_pass(weights, rng):
@@ -206,12 +207,6 @@ def _one_pass(weights, rng):
     total = np.floor(np.cumsum(np.array(weights)[order]) + 1e-6).astype(int)
     drawn = np.repeat(order, np.diff(total, prepend=0))
     return rng.permutation(drawn if len(drawn) else order[:1])
-
-
-def _to_lab(rgb, gray, paired):
-    lightness, ab = split(rgb)
-    target = keras.ops.concatenate([lightness, ab], axis=-1)
-    return split(gray)[0] if paired else lightness, target
 
 
 def _as_input(*parts):

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from memory_source import source_of
 from PIL import Image
 
 from kcolor.color.graph import join, split
@@ -113,6 +114,24 @@ def test_evaluation_keeps_order_and_the_last_short_batch(source):
     assert [len(target) for _, target in batches] == [4, 4, 3]
     found = np.concatenate([numbers(target) for _, target in batches])
     np.testing.assert_array_equal(found, range(11))
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_evaluation_is_split_as_the_networks_color_math_does(paired):
+    # Of the size asked for, so that nothing is resized.
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 3, 32, 32, 3), "uint8")
+    rgb, gray = (
+        {f"{i}.png": lambda picture=picture: picture for i, picture in enumerate(part)}
+        for part in pictures
+    )
+    pairs = source_of(rgb, gray if paired else None)
+    found = list(evaluation_batches(pairs, 32, 2))
+    lightness, target = (np.concatenate(part) for part in zip(*found, strict=True))
+    true = np.concatenate([np.asarray(part) for part in split(pictures[0])], axis=-1)
+    np.testing.assert_allclose(target, true, atol=2e-6)
+    seen = np.asarray(split(pictures[int(paired)])[0])
+    np.testing.assert_allclose(lightness, seen, atol=2e-6)
+    assert lightness.shape == (3, 32, 32, 1)
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (33, 91), (200, 40), (1, 1), (2, 300)])

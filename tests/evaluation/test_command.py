@@ -101,9 +101,8 @@ def test_command_measures_a_keras_file(folder, tmp_path):
 def test_the_help_of_metrics_names_each_and_those_that_are_left_out():
     option = next(p for p in main.commands["evaluate"].params if p.name == "metrics")
     named, left_out = option.help.split("[default: all but ")
-    assert re.findall(r"\w+", named.removeprefix("Of ").split(", with")[0]) == [
-        *METRICS
-    ]
+    named = named.removeprefix("Of ").split(", with")[0]
+    assert tuple(re.findall(r"\w+", named)) == METRICS
     assert re.findall(r"\w+", left_out.replace(" and ", ", ")) == [
         name for name in METRICS if not COLUMNS[name].default
     ]
