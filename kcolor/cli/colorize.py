@@ -119,6 +119,12 @@ class _Shard(click.ParamType):
     show_default=True,
     help="Look into the subfolders of a folder.",
 )
+@click.option(
+    "--watch",
+    "watching",
+    is_flag=True,
+    help="Go on and colorize what arrives in a folder, until Ctrl-C.",
+)
 @click.option("--skip-existing", is_flag=True, help="Leave results that are there.")
 @click.option("--overwrite", is_flag=True, help="Replace results that are there.")
 @click.option(
@@ -158,6 +164,7 @@ def colorize(inputs: tuple[str, ...], **options: Any) -> None:
     kcolor colorize photo.jpg                   writes photo-color.jpg
     kcolor colorize photo.jpg -o out.png        writes that file
     kcolor colorize album -o album-in-color     keeps the folder's tree
+    kcolor colorize scans --watch               colors what arrives in the folder
     kcolor colorize photo.jpg --hint 40%,75%,#7a2030   knows the color there
     kcolor colorize - < in.jpg > out.jpg
     kcolor colorize film.mp4                    writes film-color.mp4, with its sound
@@ -174,24 +181,8 @@ def colorize(inputs: tuple[str, ...], **options: Any) -> None:
     from kcolor.process import silent_libraries
 
     kind = formats.CHOICES[options["kind"].lower()] if options["kind"] else None
-    jobs, there = _plan(inputs, kind, options)
     hints = [hint for file in options["files"] for hint in read_hints(file)]
     hints += [parse_hint(text) for text in options["points"]]
-    if hints and len(jobs) > 1:
-        raise click.UsageError(
-            "--hint and --hints belong to one photograph or film; there are "
-            f"{len(jobs)}. Colorize them one by one."
-        )
-    if options["skip_existing"]:
-        done = set(there)
-        jobs = [job for job in jobs if job not in done]
-    elif there and not options["overwrite"]:
-        more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
-        raise DataError(
-            f"{there[0].target}: exists{more}; use --overwrite or --skip-existing"
-        )
-    if any(is_film(job.source) for job in jobs):
-        import av  # noqa: F401  Here it is missed before any work is done.
     settings = Settings(
         kind=kind,
         quality=options["quality"],
@@ -209,6 +200,27 @@ def colorize(inputs: tuple[str, ...], **options: Any) -> None:
         name: options[name]
         for name in ("model", "saturation", "blend", "upsampling", "render_size")
     }
+    if options["watching"]:
+        from kcolor.cli.watch import watch_folder
+
+        watch_folder(inputs, kind, options, network, settings)
+        return
+    jobs, there = _plan(inputs, kind, options)
+    if hints and len(jobs) > 1:
+        raise click.UsageError(
+            "--hint and --hints belong to one photograph or film; there are "
+            f"{len(jobs)}. Colorize them one by one."
+        )
+    if options["skip_existing"]:
+        done = set(there)
+        jobs = [job for job in jobs if job not in done]
+    elif there and not options["overwrite"]:
+        more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
+        raise DataError(
+            f"{there[0].target}: exists{more}; use --overwrite or --skip-existing"
+        )
+    if any(is_film(job.source) for job in jobs):
+        import av  # noqa: F401  Here it is missed before any work is done.
     skipped = there if options["skip_existing"] else []
     with ExitStack() as stack:
         log = None
