@@ -30,6 +30,7 @@ ALLOWED = {
     "export": _BASE
     | {"benchmark", "data", "evaluation", "metrics", "models", "runtimes"},
     "benchmark": _BASE | {"data", "runtimes"},
+    "serve": _BASE | {"export", "inference", "runtimes"},
     "cli": None,  # everything
 }
 

@@ -18,6 +18,7 @@ from kcolor.cli.evaluate_film import evaluate_film
 from kcolor.cli.export import export
 from kcolor.cli.fit import fit
 from kcolor.cli.models import models
+from kcolor.cli.serve import serve
 from kcolor.cli.shared import log_to_terminal
 from kcolor.errors import DataError, one_line
 
@@ -26,6 +27,7 @@ _EXTRAS = {
     "tfds": ("tensorflow_datasets",),
     "video": ("av",),
     "ray": ("ray", "fsspec"),
+    "serve": ("starlette", "uvicorn", "multipart", "python_multipart"),
     "train": ("tensorflow", "keras", "skimage", "jinja2", "safetensors"),
     "export": (
         "tf2onnx",
@@ -85,6 +87,7 @@ def main(debug: bool) -> None:
 for command in (
     fit,
     colorize,
+    serve,
     models,
     evaluate,
     evaluate_film,

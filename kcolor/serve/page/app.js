@@ -1,0 +1,240 @@
+/** The page: photographs, what each looks like, and what a person asks for. */
+
+import { call } from "./calls.js";
+import { listen } from "./intake.js";
+import { Viewer } from "./viewer.js";
+import { zip } from "./zip.js";
+
+/**
+ * @typedef {object} Photo
+ * @property {string} name
+ * @property {Blob} blob
+ * @property {import("./hints.js").Hint[]} hints
+ * @property {number} saturation
+ */
+
+/** @type {Record<string, any>} */
+const page = Object.fromEntries(
+  [...document.querySelectorAll("[id]")].map((element) => [element.id, element]),
+);
+/** @type {Photo[]} */
+let photos = [];
+/** @type {Photo | undefined} */
+let current;
+/** Whether the worker has the current photograph. */
+let isOpen = false;
+let isDrawing = false;
+let isStale = false;
+
+const viewer = new Viewer(page, addHint, say);
+
+function say(text) {
+  page.status.textContent = text;
+}
+
+function complain(name, error) {
+  const line = document.createElement("p");
+  line.textContent = name ? `${name}: ${error.message}` : error.message;
+  page.error.append(line);
+}
+
+/** @param {File[]} files */
+async function take(files) {
+  page.error.replaceChildren();
+  const added = files.map((blob) => ({
+    name: blob.name || "photograph",
+    blob,
+    hints: [],
+    saturation: 1,
+  }));
+  if (!added.length) return;
+  photos.push(...added);
+  drawAlbum();
+  for (const photo of added) {
+    if (await select(photo)) return;
+  }
+}
+
+/** Opens a photograph; one that cannot be read leaves the album. @param {Photo} photo */
+async function select(photo) {
+  current = photo;
+  isOpen = false;
+  enable();
+  drawAlbum();
+  say(`Coloring ${photo.name} …`);
+  try {
+    const size = await call("open", photo.blob);
+    if (current !== photo) return true;
+    isOpen = true;
+    page.work.hidden = false;
+    page.saturation.value = photo.saturation;
+    viewer.open(size);
+    viewer.setSplit(0);
+    await redraw();
+    say(`${photo.name}: ${size.width} × ${size.height} pixels, in color.`);
+    return true;
+  } catch (error) {
+    complain(photo.name, error);
+    photos = photos.filter((one) => one !== photo);
+    if (current === photo) current = undefined;
+    say("");
+    drawAlbum();
+    return false;
+  } finally {
+    enable();
+  }
+}
+
+function look(photo) {
+  return { saturation: photo.saturation, hints: photo.hints };
+}
+
+/** Draws the photograph as it is asked for now; what came meanwhile is drawn after. */
+async function redraw() {
+  isStale = true;
+  viewer.mark(current.hints);
+  page["saturation-value"].textContent = Number(current.saturation).toFixed(1);
+  enable();
+  if (isDrawing) return;
+  isDrawing = true;
+  try {
+    while (isStale && isOpen) {
+      isStale = false;
+      const photo = current;
+      const { before, after } = await call("show", look(photo));
+      if (photo === current) viewer.draw(before, after);
+    }
+  } finally {
+    isDrawing = false;
+  }
+}
+
+/** @param {import("./hints.js").Hint} hint */
+function addHint(hint) {
+  if (!isOpen) return;
+  current.hints = [...current.hints, hint];
+  redraw();
+  say(`Color ${hint.color} set. ${current.hints.length} in all.`);
+}
+
+function undo() {
+  if (!current?.hints.length) return;
+  current.hints = current.hints.slice(0, -1);
+  redraw();
+  say(`Undone. ${current.hints.length} colors left.`);
+}
+
+function enable() {
+  const hasHints = isOpen && current.hints.length > 0;
+  page.undo.disabled = page.clear.disabled = !hasHints;
+  page.jpeg.disabled = page.png.disabled = page.zip.disabled = !isOpen;
+  page.zip.hidden = photos.length < 2;
+}
+
+function drawAlbum() {
+  page.album.hidden = photos.length < 2;
+  page.zip.hidden = photos.length < 2;
+  if (!photos.length) page.work.hidden = true;
+  const items = photos.map((photo) => {
+    const item = document.createElement("li");
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = photo.name;
+    button.setAttribute("aria-current", String(photo === current));
+    button.addEventListener("click", () => select(photo));
+    item.append(button);
+    return item;
+  });
+  page.album.firstElementChild.replaceChildren(...items);
+}
+
+function resultName(photo, format) {
+  return `${photo.name.replace(/\.[^.]*$/, "")}-color.${format === "jpeg" ? "jpg" : format}`;
+}
+
+function save(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+/** @param {"jpeg" | "png"} format */
+async function download(format) {
+  const photo = current;
+  say(`Writing ${resultName(photo, format)} at full size …`);
+  try {
+    const { blob } = await call("write", look(photo), format);
+    save(blob, resultName(photo, format));
+    say(`${resultName(photo, format)} is written.`);
+  } catch (error) {
+    complain(photo.name, error);
+  }
+}
+
+async function downloadAll() {
+  const shown = current;
+  isOpen = false;
+  enable();
+  const files = [];
+  for (const [at, photo] of photos.entries()) {
+    say(`Coloring ${at + 1} of ${photos.length}: ${photo.name} …`);
+    try {
+      await call("open", photo.blob);
+      const { blob } = await call("write", look(photo), "jpeg");
+      files.push({ name: resultName(photo, "jpeg"), blob });
+    } catch (error) {
+      complain(photo.name, error);
+    }
+  }
+  try {
+    if (files.length) save(await zip(files), "kcolor.zip");
+  } catch (error) {
+    complain("", error);
+  }
+  if (shown) await select(shown);
+  say(`${files.length} of ${photos.length} photographs are in kcolor.zip.`);
+}
+
+listen(page.drop, page.file, take);
+page.saturation.addEventListener("input", () => {
+  if (!isOpen) return;
+  current.saturation = Number(page.saturation.value);
+  redraw();
+});
+page.brush.addEventListener("input", () => {
+  const percent = Number(page.brush.value);
+  page["brush-value"].textContent = percent ? `${percent}%` : "a point";
+});
+page.undo.addEventListener("click", undo);
+page.clear.addEventListener("click", () => {
+  current.hints = [];
+  redraw();
+  say("All colors removed.");
+});
+page.jpeg.addEventListener("click", () => download("jpeg"));
+page.png.addEventListener("click", () => download("png"));
+page.zip.addEventListener("click", downloadAll);
+page.tools.addEventListener("submit", (event) => event.preventDefault());
+addEventListener("keydown", (event) => {
+  if ((event.ctrlKey || event.metaKey) && event.key === "z" && current?.hints.length) {
+    event.preventDefault();
+    undo();
+  }
+});
+
+/** Loads the network; then, with the browser's own copies, keeps the page offline. */
+async function prepare() {
+  say("Loading the network …");
+  try {
+    await call("prepare");
+    if (!photos.length) say("Ready.");
+  } catch (error) {
+    complain("The network could not be loaded", error);
+  }
+  // Without it (a private window, say) the page works, only not offline.
+  await navigator.serviceWorker?.register("service_worker.js").catch(() => {});
+}
+
+prepare();

@@ -1,0 +1,38 @@
+/** Calls functions of `session.js` in the worker. */
+
+const worker = new Worker(new URL("./worker.js", import.meta.url));
+const waiting = new Map();
+let next = 0;
+
+/** What the worker could not do; `isPhoto`: the photograph is at fault. */
+export class CallError extends Error {
+  name = "CallError";
+  isPhoto = false;
+}
+
+worker.onmessage = ({ data: { id, value, error, kind } }) => {
+  const { resolve, reject } = waiting.get(id);
+  waiting.delete(id);
+  if (error === undefined) {
+    resolve(value);
+  } else {
+    reject(Object.assign(new CallError(error), { isPhoto: kind === "photo" }));
+  }
+};
+
+worker.onerror = (event) => {
+  for (const { reject } of waiting.values()) reject(new CallError(event.message));
+  waiting.clear();
+};
+
+/**
+ * @param {string} name  An exported function of `session.js`.
+ * @param {...any} args
+ * @returns {Promise<any>}
+ */
+export function call(name, ...args) {
+  return new Promise((resolve, reject) => {
+    waiting.set(++next, { resolve, reject });
+    worker.postMessage({ id: next, name, args });
+  });
+}

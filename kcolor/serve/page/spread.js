@@ -1,0 +1,176 @@
+/**
+ * Known colors, spread over the small view along equal lightness, up to the edges: the
+ * twin of `kcolor/color/spread.py`, where the numbers are explained.
+ *
+ * What a reader would get wrong: sums that decide which known pixel is nearest are
+ * rounded to 32 bits as NumPy does it; otherwise ties fall to another side.
+ */
+
+import { AB_SCALE, LIGHTNESS_SCALE, transpose } from "./color.js";
+
+const STEP = 0.15;
+const CHANGE = 3.5;
+const AB_COUNTS = 0.5;
+const REACH = 70;
+const LIGHTNESS_REACH = 30;
+const SEAM = 3;
+const ROUNDS = 8;
+const PRECISION = 3;
+const FAR = 1e6;
+const fround = Math.fround;
+
+/**
+ * Makes predicted colors agree with known ones.
+ * @param {{lightness: Float32Array, ab: Float32Array, width: number, height: number}}
+ *   view  L* / 50 - 1 and predicted a* and b* / 110, interleaved.
+ * @param {Float32Array} known  a* and b* / 110 and a mask, 0 or 1, interleaved.
+ * @returns {Float32Array} a* and b* / 110, equal to `known` where the mask is 1.
+ */
+export function spread(view, known) {
+  const { ab, width, height } = view;
+  const count = width * height;
+  const mask = Uint8Array.from({ length: count }, (_, at) => Number(known[3 * at + 2] > 0));
+  if (!mask.includes(1)) return ab;
+  const lightness = view.lightness.map((value) => fround(value + 1) * LIGHTNESS_SCALE);
+  const planes = [lightness, channel(ab, 0, 2), channel(ab, 1, 2)];
+  for (const plane of planes.slice(1)) {
+    for (let at = 0; at < count; at++) plane[at] *= AB_SCALE * AB_COUNTS;
+  }
+  const right = stepLengths(planes, width, height);
+  const turned = planes.map((plane) => transpose(plane, width, height));
+  const down = stepLengths(turned, height, width); // of columns: (W, H - 1)
+  const { length, nearest } = shortestWays(mask, right, down, width, height);
+  // The nearest known ab, its L*, and 1; all averaged across the seams.
+  const given = [
+    Float32Array.from(nearest, (at) => known[3 * at]),
+    Float32Array.from(nearest, (at) => known[3 * at + 1]),
+    Float32Array.from(nearest, (at) => lightness[at]),
+    new Float32Array(count).fill(1),
+  ].map((plane) => smooth(plane, right, down, width, height));
+  const result = new Float32Array(2 * count);
+  for (let at = 0; at < count; at++) {
+    const sum = given[3][at];
+    const far = length[at] / REACH;
+    const differs = (lightness[at] - given[2][at] / sum) / LIGHTNESS_REACH;
+    const certain = Math.exp(-(far * far + differs * differs));
+    for (const one of [0, 1]) {
+      const own = ab[2 * at + one];
+      result[2 * at + one] = mask[at]
+        ? known[3 * at + one]
+        : own + certain * (given[one][at] / sum - own);
+    }
+  }
+  return result;
+}
+
+function channel(values, one, count) {
+  return Float32Array.from({ length: values.length / count }, (_, at) => values[count * at + one]);
+}
+
+/** Length of the step from each pixel to the next in its row: (height, width - 1). */
+function stepLengths(planes, width, height) {
+  const result = new Float32Array(Math.max(width - 1, 0) * height);
+  for (let y = 0, to = 0; y < height; y++) {
+    const row = y * width;
+    for (let x = 0; x + 1 < width; x++, to++) {
+      // Over three pixels, as wide as the view's edges are.
+      const start = row + Math.max(x - 1, 0);
+      const end = row + Math.min(x + 2, width - 1);
+      let total = 0;
+      for (const plane of planes) {
+        const change = fround(plane[end] - plane[start]);
+        total = fround(total + fround(change * change));
+      }
+      result[to] = fround(STEP) + fround(total * fround(CHANGE ** -2));
+    }
+  }
+  return result;
+}
+
+/** Shortest ways to known pixels, and which one each leads to: sweeps to all sides. */
+function shortestWays(mask, right, down, width, height) {
+  const count = width * height;
+  const length = Float32Array.from(mask, (known) => (known ? 0 : FAR));
+  const nearest = Int32Array.from({ length: count }, (_, at) => at);
+  const walked = new Float32Array(count);
+  for (let y = 0; y < height; y++) {
+    for (let x = 1; x < width; x++) {
+      walked[y * width + x] = walked[y * width + x - 1] + right[y * (width - 1) + x - 1];
+    }
+  }
+  for (let round = 0; round < ROUNDS; round++) {
+    const before = length.slice();
+    for (let y = 0; y < height; y++) {
+      sweepRow(length, nearest, walked, y * width, 1, width, 1);
+      sweepRow(length, nearest, walked, (y + 1) * width - 1, -1, width, -1);
+    }
+    sweepColumns(length, nearest, down, width, height, 1);
+    sweepColumns(length, nearest, down, width, height, -1);
+    let change = 0;
+    for (let at = 0; at < count; at++) {
+      change = Math.max(change, Math.abs(before[at] - length[at]));
+    }
+    if (change < PRECISION) break;
+  }
+  for (let at = 0; at < count; at++) length[at] = Math.max(length[at], 0);
+  return { length, nearest };
+}
+
+function sweepRow(length, nearest, walked, first, step, count, sign) {
+  let best = Infinity;
+  let origin = 0;
+  for (let n = 0, at = first; n < count; n++, at += step) {
+    const way = sign * walked[at];
+    const own = fround(length[at] - way);
+    if (own <= best) {
+      best = own;
+      origin = nearest[at];
+    }
+    nearest[at] = origin;
+    length[at] = best + way;
+  }
+}
+
+function sweepColumns(length, nearest, down, width, height, direction) {
+  for (let n = 1; n < height; n++) {
+    const y = direction > 0 ? n : height - 1 - n;
+    const from = y - direction;
+    const step = Math.min(y, from);
+    for (let x = 0; x < width; x++) {
+      const way = fround(length[from * width + x] + down[x * (height - 1) + step]);
+      if (way < length[y * width + x]) {
+        length[y * width + x] = way;
+        nearest[y * width + x] = nearest[from * width + x];
+      }
+    }
+  }
+}
+
+/** Sums over ways along rows and columns, each weighted by exp(-length / seam). */
+function smooth(plane, right, down, width, height) {
+  const rows = bothWays(plane, right, width, height);
+  const columns = bothWays(transpose(rows, width, height), down, height, width);
+  return transpose(columns, height, width);
+}
+
+function bothWays(plane, lengths, width, height) {
+  const result = new Float32Array(plane.length);
+  const forth = new Float32Array(width);
+  for (let y = 0; y < height; y++) {
+    const row = y * width;
+    const steps = y * (width - 1);
+    let carried = 0;
+    for (let x = 0; x < width; x++) {
+      const keep = x ? Math.exp(-lengths[steps + x - 1] / SEAM) : 0;
+      carried = plane[row + x] + carried * keep;
+      forth[x] = carried;
+    }
+    carried = 0;
+    for (let x = width - 1; x >= 0; x--) {
+      const keep = x + 1 < width ? Math.exp(-lengths[steps + x] / SEAM) : 0;
+      carried = plane[row + x] + carried * keep;
+      result[row + x] = forth[x] + carried - plane[row + x];
+    }
+  }
+  return result;
+}

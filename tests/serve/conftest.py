@@ -1,0 +1,73 @@
+"""A browser for the page's tests, and the page on a free port of this machine."""
+
+import shutil
+import threading
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+
+CHROMIUM = shutil.which("chromium")
+# The network's runtime says through console.error what it does.
+_SAID = ("INFO: ", "WARNING: [npu_registry")
+
+
+@pytest.fixture(scope="module")
+def address():
+    from kcolor.serve.page_server import PageServer
+    from kcolor.serve.site import Site
+
+    with PageServer(("127.0.0.1", 0), Site()) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    if not CHROMIUM:
+        pytest.skip("no chromium here")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Opens pages and, at the end, looks at what went wrong in them."""
+    opened = []
+
+    @contextmanager
+    def open_page(**options):
+        context = browser.new_context(accept_downloads=True, **options)
+        page = context.new_page()
+        noted = SimpleNamespace(errors=[], requests=[])
+        context.on("request", lambda request: noted.requests.append(request.url))
+        page.on("pageerror", lambda error: noted.errors.append(str(error)))
+        page.on("console", lambda said: note(said, noted.errors))
+        page.goto(address)
+        try:
+            yield page, noted
+        finally:
+            context.close()
+        opened.append(noted)
+
+    def note(said, errors):
+        if said.type == "error" and not said.text.startswith(_SAID):
+            errors.append(said.text)
+
+    yield open_page
+    for noted in opened:
+        assert not noted.errors
+        elsewhere = [url for url in noted.requests if not url.startswith(_own(address))]
+        assert not elsewhere
+
+
+def _own(address):
+    return (address, f"blob:{address}", "data:")
