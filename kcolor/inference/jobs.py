@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -24,7 +24,7 @@ from kcolor.images import decode, encode, exif, formats, opening
 from kcolor.inference import remote
 from kcolor.inference.colorizer import Colorizer, shared
 from kcolor.inference.film.settings import FilmSettings, is_film
-from kcolor.inference.hints import Hint, HintPicture
+from kcolor.inference.hints import Hint, HintPicture, as_hints
 from kcolor.inference.plan import STANDARD, Job, kind_of
 from kcolor.parallel import Share
 
@@ -196,6 +196,7 @@ def colorize_bytes(
     saturation: float | None = None,
     format: str | None = None,
     quality: int | None = None,
+    hints: Any = None,
     max_megapixels: float = opening.MAX_MEGAPIXELS,
 ) -> bytes:
     """Colorizes a photo file in memory, with all that `kcolor colorize` keeps of it.
@@ -207,6 +208,7 @@ def colorize_bytes(
         format: Format of the result, as `--format` takes it, such as `"jpg"`; None:
             the input's own, or JPEG if it is one that cannot be written.
         quality: 1 to 100 for JPEG and WebP; None: the format's default.
+        hints: Known colors, see `kcolor.inference.hints.as_hints`.
         max_megapixels: Refuse a larger photograph.
 
     Returns:
@@ -215,7 +217,7 @@ def colorize_bytes(
     Raises:
         DataError: If the photograph or the model cannot be read, or the format cannot
             hold the picture.
-        ValueError: If `format` is not one that can be written.
+        ValueError: If `format` is not one that can be written, or a hint is none.
     """
     if format is not None and format.lower() not in formats.CHOICES:
         known = ", ".join(formats.CHOICES)
@@ -225,6 +227,7 @@ def colorize_bytes(
         quality=quality,
         saturation=saturation,
         max_megapixels=max_megapixels,
+        hints=tuple(as_hints(hints)),
     )
     colorizer = model if isinstance(model, Colorizer) else shared(str(model))
     held = io.BytesIO()
