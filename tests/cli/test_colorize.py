@@ -451,7 +451,7 @@ def test_hints_belong_to_one_photograph(tmp_path, any_size_tflite):
     hint = ("--hint", "20,30,#a05f4a")
     result = _run(tmp_path / "in", *hint, model=any_size_tflite)
     assert result.exit_code == 2 and not (tmp_path / "in-color").exists()
-    assert "belong to one photograph; there are 2" in result.output
+    assert "belong to one photograph or film; there are 2" in result.output
     (tmp_path / "in" / "1.jpg").unlink()
     assert _run(tmp_path / "in", *hint, model=any_size_tflite).exit_code == 0
 
