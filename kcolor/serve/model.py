@@ -61,7 +61,9 @@ def fix_sizes(content: bytes, canvases: Sequence[Size]) -> bytes:
     shapes_only = _follow_shapes(source, model)
     model.subgraphs, model.signatureDefs = [], []
     for canvas in canvases:
-        graph, made = copy.deepcopy(source), copy.deepcopy(signature)
+        # What is not changed is shared: operators, names, quantization.
+        graph, made = copy.copy(source), copy.copy(signature)
+        graph.tensors = [copy.copy(tensor) for tensor in source.tensors]
         tensors = _measure(content, source.inputs, canvas)
         _fix(graph, model, shapes_only, tensors)
         made.signatureKey = signature_name(canvas)
