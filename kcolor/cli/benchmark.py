@@ -2,21 +2,20 @@
 
 import click
 
-from kcolor.cli.shared import MODEL
+from kcolor.cli.shared import MODEL, json_option
 
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, type=MODEL, metavar="MODEL...")
-@click.option("--size", type=click.IntRange(1), default=256, show_default=True)
+@click.option("--size", type=click.IntRange(1), default=256)
 @click.option(
     "--threads",
     type=click.IntRange(1),
     multiple=True,
     default=(1, 2),
-    show_default=True,
     help="Repeatable.",
 )
-@click.option("--json", "json_file", metavar="FILE", help="Write the figures too.")
+@json_option
 def benchmark(
     models: tuple[str, ...],
     size: int,

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from kcolor.cli.shared import MODEL, is_debugging
+from kcolor.cli.shared import is_debugging, model_option
 from kcolor.errors import DataError
 from kcolor.images import formats
 from kcolor.inference.film.settings import CODECS, STEADY, FilmSettings, is_film
@@ -39,32 +39,23 @@ class _Shard(click.ParamType):
     help="File or folder to write; '-' is standard output. Default: NAME-color beside "
     "the input.",
 )
-@click.option(
-    "--model",
-    type=MODEL,
-    default="mobile",
-    show_default=True,
-    help="Preset, run folder, or .keras, .tflite, .onnx or SavedModel path.",
-)
+@model_option
 @click.option(
     "--saturation",
     type=click.FloatRange(0, 10),
     default=1.0,
-    show_default=True,
     help="Strength of the colors; 0 is gray.",
 )
 @click.option(
     "--blend",
     type=click.FloatRange(0, 1),
     default=1.0,
-    show_default=True,
     help="Share of the colorized picture; the rest is the input as it is.",
 )
 @click.option(
     "--upsampling",
     type=click.Choice(["guided", "bilinear"]),
     default="guided",
-    show_default=True,
     help="Colors follow the edges of the photograph, or are enlarged as they are.",
 )
 @click.option(
@@ -104,7 +95,6 @@ class _Shard(click.ParamType):
     "--steady",
     type=click.Choice(STEADY),
     default="both",
-    show_default=True,
     help="Films: colors follow the motion, so that they do not flicker.",
 )
 @click.option(
@@ -116,7 +106,6 @@ class _Shard(click.ParamType):
 @click.option(
     "--recursive/--no-recursive",
     default=True,
-    show_default=True,
     help="Look into the subfolders of a folder.",
 )
 @click.option(
@@ -136,7 +125,6 @@ class _Shard(click.ParamType):
     "--engine",
     type=click.Choice(["local", "ray"]),
     default="local",
-    show_default=True,
     help="ray: on the cluster of RAY_ADDRESS, or this machine; takes URLs, too.",
 )
 @click.option(
@@ -154,7 +142,6 @@ class _Shard(click.ParamType):
     "--max-megapixels",
     type=click.FloatRange(0, min_open=True),
     default=100.0,
-    show_default=True,
     help="Refuse larger photographs.",
 )
 def colorize(inputs: tuple[str, ...], **options: Any) -> None:

@@ -43,10 +43,10 @@ def data_check(source: str, against: str | None, json_file: str | None) -> None:
 @click.option(
     "-o", "--output", required=True, metavar="FILE", help="Picture file to write."
 )
-@click.option("--size", default=256, show_default=True, help="Side of the crops.")
-@click.option("--count", default=8, show_default=True, help="Pictures to draw.")
+@click.option("--size", default=256, help="Side of the crops.")
+@click.option("--count", default=8, help="Pictures to draw.")
 @augmentation_options
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0)
 def data_preview(sources: tuple[str, ...], output: str, **options: Any) -> None:
     """Draw the first pictures that `kcolor fit` would train on: input and target."""
     from pathlib import Path

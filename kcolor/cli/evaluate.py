@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from kcolor.cli.shared import MODEL
+from kcolor.cli.shared import MODEL, json_option
 from kcolor.errors import DataError
 
 
@@ -16,7 +16,7 @@ from kcolor.errors import DataError
     metavar="SRC",
     help="Folder, .tar or .zip of color photographs, or with color/ and gray/ in it.",
 )
-@click.option("--size", default=256, show_default=True, help="Side to resize to.")
+@click.option("--size", default=256, help="Side to resize to.")
 @click.option(
     "--limit", type=int, help="Pictures to use, spread over the list.  [default: all]"
 )
@@ -53,18 +53,15 @@ from kcolor.errors import DataError
     "--hint-protocol",
     type=click.Choice(["sig17", "icolorit"]),
     default="sig17",
-    show_default=True,
     help="How known colors are drawn for --hint-curve.",
 )
-@click.option("--json", "json_file", metavar="FILE", help="Write the figures as JSON.")
+@json_option
 @click.option(
     "--per-image", metavar="FILE", help="Write every picture's figures as CSV."
 )
 @click.option("--report", metavar="DIR", help="Write a page with charts and pictures.")
-@click.option("--batch-size", default=8, show_default=True, help="Changes no figure.")
-@click.option(
-    "--seed", default=0, show_default=True, help="Of the bootstrap, and of hints."
-)
+@click.option("--batch-size", default=8, help="Changes no figure.")
+@click.option("--seed", default=0, help="Of the bootstrap, and of hints.")
 def evaluate(
     models: tuple[str, ...],
     data: str,

@@ -2,19 +2,13 @@
 
 import click
 
-from kcolor.cli.shared import MODEL
+from kcolor.cli.shared import json_option, model_option
 from kcolor.errors import DataError
 
 
 @click.command("evaluate-film")
 @click.argument("films", nargs=-1, required=True, metavar="FILM...")
-@click.option(
-    "--model",
-    type=MODEL,
-    default="mobile",
-    show_default=True,
-    help="Preset, run folder, or .keras, .tflite, .onnx or SavedModel path.",
-)
+@model_option
 @click.option(
     "--result",
     "results",
@@ -26,10 +20,9 @@ from kcolor.errors import DataError
     "--frames",
     type=click.IntRange(5),
     default=100,
-    show_default=True,
     help="Frames of each film, from its beginning.",
 )
-@click.option("--json", "json_file", metavar="FILE", help="Write the figures as JSON.")
+@json_option
 def evaluate_film(
     films: tuple[str, ...],
     model: str,

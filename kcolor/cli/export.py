@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from kcolor.cli.shared import MODEL, is_debugging
+from kcolor.cli.shared import MODEL, is_debugging, json_option
 from kcolor.export import ENCODINGS, FORMATS, IO, QUANTIZE
 
 
@@ -38,7 +38,6 @@ def _parse_size(
     "--io",
     type=click.Choice(IO),
     default="rgb",
-    show_default=True,
     help="rgb: picture to picture. network: lightness to ab. A SavedModel has both.",
 )
 @click.option(
@@ -52,7 +51,6 @@ def _parse_size(
     "--quantize",
     type=click.Choice(QUANTIZE),
     default="none",
-    show_default=True,
     help="tflite only.",
 )
 @click.option("--calibration", metavar="SRC", help="Photographs to calibrate int8 on.")
@@ -66,25 +64,22 @@ def _parse_size(
     "--limit",
     type=click.IntRange(1),
     default=300,
-    show_default=True,
     help="Pictures of --data to use.",
 )
 @click.option(
     "--encoding",
     type=click.Choice(ENCODINGS),
     default="png",
-    show_default=True,
     help="Of a SavedModel's answers.",
 )
 @click.option(
     "--license",
     "license_name",
     default="not stated",
-    show_default=True,
     help="License of the weights; the file says it.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
-@click.option("--json", "json_file", metavar="FILE", help="Write the figures too.")
+@json_option
 def export(model: str, output: str, json_file: str | None, **options: Any) -> None:
     """Write MODEL (a preset, run folder or .keras file) for another runtime; verify it.
 

@@ -74,7 +74,11 @@ def _missing(error):
 
 @click.group(
     cls=_Group,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "show_default": True,
+    },
 )
 @click.version_option(__version__, prog_name="kcolor")
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")

@@ -60,10 +60,19 @@ def _click_option(option):
         settings["type"] = MODEL
     else:
         settings["type"] = click.Choice(allowed) if allowed else kind
-        settings["show_default"] = option.default is not None
     return click.option(f"--{option.name.replace('_', '-')}", **settings)
 
 
+# Options of several commands.
+model_option = click.option(
+    "--model",
+    type=MODEL,
+    default="mobile",
+    help="Preset, run folder, or .keras, .tflite, .onnx or SavedModel path.",
+)
+json_option = click.option(
+    "--json", "json_file", metavar="FILE", help="Write the figures as JSON."
+)
 augmentation_options = fit_options("crop_min", "crop_max", "degrade")
 
 
