@@ -1,8 +1,5 @@
 """`kcolor serve`."""
 
-import threading
-import webbrowser
-
 import click
 
 from kcolor.errors import DataError
@@ -65,6 +62,8 @@ def serve(
 
 
 def _serve_page(host, port, open_browser):
+    import threading
+
     from kcolor.serve.page_server import PageServer
     from kcolor.serve.site import NETWORK, Site
 
@@ -79,6 +78,8 @@ def _serve_page(host, port, open_browser):
 def _ready(address, open_browser):
     click.echo(f"Serving on {address} (Ctrl-C ends it)", err=True)
     if open_browser:
+        import webbrowser
+
         webbrowser.open(address)
 
 

@@ -168,6 +168,7 @@ class Colorizer:
         *,
         saturation: float | None = None,
         out: np.ndarray | None = None,
+        known: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> np.ndarray:
         """Merges what `predict` gave with the picture at its full size.
 
@@ -177,6 +178,7 @@ class Colorizer:
             ab: Colors of the small view, as from `predict`.
             saturation: Factor of a* and b*; None: the colorizer's own.
             out: Array that takes the result, or None; may be `pixels` itself.
+            known: Points that keep their colors exactly, see `host.recolor`; or None.
 
         Returns:
             RGB array of shape `(height, width, 3)`, of `pixels`' dtype.
@@ -189,6 +191,7 @@ class Colorizer:
             out=out,
             blend=self.blend,
             threads=self.threads,
+            known=known,
         )
 
     def view_size(self, height: int, width: int) -> tuple[int, int]:

@@ -10,7 +10,6 @@ import logging
 import math
 import os
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,8 +22,8 @@ from kcolor.inference.colorizer import Colorizer
 from kcolor.inference.jobs import Settings, Status, run_job
 from kcolor.inference.plan import Job
 from kcolor.inference.remote import is_url
+from kcolor.inference.runner import follow
 from kcolor.parallel import cores
-from kcolor.progress import progress_bar
 from kcolor.runtimes.resolve import resolve
 
 _log = logging.getLogger(__name__)
@@ -109,24 +108,19 @@ def colorize_all(
         network = {**network, "model": os.path.abspath(network["model"])}
     ray = _connected(workers)
     try:
-        failed: list[Status] = []
-        started = time.monotonic()
-        with progress_bar("Colorized", say_end=False) as show:
-            statuses = _statuses(ray, jobs, network, settings, workers)
-            for done, status in enumerate(statuses, 1):
-                if log:
-                    log(status)
-                if status.error is not None:
-                    failed.append(status)
-                show(done, len(jobs), len(failed))
+        statuses = _statuses(ray, jobs, network, settings, workers)
+        return follow(_logged(statuses, log), len(jobs))
     except ray.exceptions.RayError as error:
         raise DataError(f"Ray: {_cause(error)}") from error
     finally:
         ray.shutdown()
-    seconds = max(time.monotonic() - started, 1e-9)
-    rate = len(jobs) / seconds
-    written = len(jobs) - len(failed)
-    return failed, f"{written} written in {seconds:.1f} s ({rate:.1f} images/s)"
+
+
+def _logged(statuses, log):
+    for status in statuses:
+        if log:
+            log(status)
+        yield status
 
 
 def _connected(workers: int | None) -> Any:

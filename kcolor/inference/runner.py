@@ -137,17 +137,28 @@ def colorize_all(
     workers = min(workers or cores(), len(jobs))
     # With a file on each core, threads in a file would only wait for each other.
     colorizer = Colorizer(threads=max(1, cores() // workers), **network)
+    return follow(run(jobs, colorizer, settings, workers, log), len(jobs))
+
+
+def follow(statuses: Iterable[Status], count: int) -> tuple[list[Status], str]:
+    """Shows on standard error how far a batch has come, to its end.
+
+    Args:
+        statuses: The status of each file, as it is done.
+        count: How many there will be.
+
+    Returns:
+        Tuple of the failed files' statuses and a line that sums up the others.
+    """
     started = time.monotonic()
     failed: list[Status] = []
-    statuses = run(jobs, colorizer, settings, workers, log)
     with progress_bar("Colorized", say_end=False) as show:
         for done, status in enumerate(statuses, 1):
             if status.error is not None:
                 failed.append(status)
-            show(done, len(jobs), len(failed))
+            show(done, count, len(failed))
     seconds = max(time.monotonic() - started, 1e-9)
-    rate = len(jobs) / seconds
-    written = len(jobs) - len(failed)
+    rate, written = count / seconds, count - len(failed)
     return failed, f"{written} written in {seconds:.1f} s ({rate:.1f} images/s)"
 
 

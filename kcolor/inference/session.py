@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kcolor.color import host
 from kcolor.color.spread import spread
 from kcolor.images import exif
 from kcolor.inference.hints import as_hints, draw_hints
@@ -69,14 +68,10 @@ class Session:
         factor = colorizer.saturation if saturation is None else saturation
         known = exif.as_stored(known, self._orientation)
         places = exif.points_as_stored(points, height, width, self._orientation)
-        return host.recolor(
-            pixels,
-            spread(view, ab * np.float32(factor), np.ascontiguousarray(known)),
-            guide=view if colorizer.upsampling == "guided" else None,
-            out=out,
-            blend=colorizer.blend,
-            threads=colorizer.threads,
-            known=(places, colors),
+        ab = spread(view, ab * np.float32(factor), np.ascontiguousarray(known))
+        # Known colors are not to be saturated, so `ab` has its factor already.
+        return colorizer.merge(
+            pixels, view, ab, saturation=1.0, out=out, known=(places, colors)
         )
 
     def _predict(self, known):

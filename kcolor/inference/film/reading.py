@@ -37,14 +37,12 @@ class Frame:
         pts: Time it is shown at, in units of `Facts.time_base`; increases strictly.
         duration: In the same units; 0 if the film does not say.
         picture: PyAV's frame.
-        repeated: Whether it stands in for a damaged one.
     """
 
     luma: np.ndarray
     pts: int
     duration: int
     picture: Any
-    repeated: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,12 +131,12 @@ class Film:
                     if last is None:
                         continue
                     pts = clock.fit(times)
-                    yield Frame(last.luma, pts, last.duration, last.picture, True)
+                    yield Frame(last.luma, pts, last.duration, last.picture)
                     continue
                 pts = clock.fit(picture.pts)
                 if picture.is_corrupt and last is not None:
                     self.damaged += 1
-                    yield Frame(last.luma, pts, last.duration, last.picture, True)
+                    yield Frame(last.luma, pts, last.duration, last.picture)
                     continue
                 picture = self._as_first(picture)
                 last = Frame(luma_of(picture), pts, picture.duration or 0, picture)
