@@ -9,6 +9,9 @@ import numpy as np
 # Pixels of the view over which a correction fades out; it is whole within 1, so that
 # what bilinear enlargement reads there is the correction itself.
 _FADE = 4.0
+# Of a correction, what a point has to itself; two that share more get the mean, since
+# what tells them apart would be that many times as strong around them.
+_OWN = 0.1
 # Equations solved at a time.
 _TOGETHER = 256
 
@@ -63,8 +66,9 @@ def _pin_together(planes, size, points, wanted, f):
         _bump(row[:, None], column[:, None], at) * part[:, None]
         for row, column, part in corners
     )
-    # Points that share a pixel ask for two colors at once; they get the mean.
-    amounts = np.linalg.lstsq(crossed, missing, rcond=1e-6)[0]
+    u, own, v = np.linalg.svd(crossed)
+    kept = own >= _OWN
+    amounts = v[kept].T @ (u.T[kept] @ missing / own[kept, None])
     reach = int(np.ceil(_FADE))
     for center, amount in zip(at, amounts, strict=True):
         low = np.maximum(center.astype("intp") - reach, 0)

@@ -34,6 +34,12 @@ def bundled():
     return Colorizer("mobile", threads=1)
 
 
+@pytest.fixture(scope="module")
+def plain(any_size_tflite):
+    """With a network that does not take hints: what spreads them is seen alone."""
+    return Colorizer(any_size_tflite, threads=1)
+
+
 def assert_kept(rgb, x, y, color):
     want, got = asked(color), lab_of(np.ascontiguousarray(rgb))[y, x]
     hue = np.rad2deg(np.arctan2(*got[:0:-1]) - np.arctan2(*want[:0:-1]))
@@ -62,25 +68,25 @@ def test_a_color_that_the_lightness_cannot_show_loses_chroma_alone(bundled):
     assert abs(lightness - lab_of(np.full((1, 1, 3), 240, "uint8"))[0, 0, 0]) < 0.6
 
 
-def test_a_hint_colors_its_area_and_not_what_lies_beyond_an_edge(bundled):
+def test_a_hint_colors_its_area_and_not_what_lies_beyond_an_edge(plain):
     gray = scene()
-    without, rgb = bundled(gray), bundled(gray, hints=[(180, 150, "#a05f4a")])
+    without, rgb = plain(gray), plain(gray, hints=[(180, 150, "#a05f4a")])
     change = np.linalg.norm(lab_of(rgb) - lab_of(without), axis=-1)
     assert change[120:180, 150:200].mean() > 15
     assert change[:, 220:].mean() < 0.5
 
 
-def test_a_hint_fades_with_distance_in_an_area_without_edges(bundled):
+def test_a_hint_fades_with_distance_in_an_area_without_edges(plain):
     rng = np.random.default_rng(0)
     gray = rng.normal(120, 10, (64, 640)).astype("uint8")
-    without, rgb = bundled(gray), bundled(gray, hints=[(20, 32, "#a05f4a")])
+    without, rgb = plain(gray), plain(gray, hints=[(20, 32, "#a05f4a")])
     change = np.linalg.norm(lab_of(rgb) - lab_of(without), axis=-1).mean(axis=0)
     assert change[40] > change[200] > change[350] and change[600] < 0.3 * change[40]
 
 
-def test_two_hints_share_an_area_by_distance(bundled):
+def test_two_hints_share_an_area_by_distance(plain):
     gray = np.full((200, 300), 120, "uint8")
-    rgb = bundled(gray, hints=[(100, 100, "#a05f4a"), (200, 100, "#5f6f9a")])
+    rgb = plain(gray, hints=[(100, 100, "#a05f4a"), (200, 100, "#5f6f9a")])
     row = lab_of(rgb)[100, :, 2]
     red, blue = asked("#a05f4a")[2], asked("#5f6f9a")[2]
     assert abs(row[105] - red) < 5 and abs(row[195] - blue) < 5
@@ -99,16 +105,16 @@ def test_coordinates_are_of_the_upright_picture(bundled, orientation):
     assert_kept(exif.upright(rgb, orientation), *hint)
 
 
-def test_a_second_set_of_hints_does_not_run_the_network_again(bundled, monkeypatch):
+def test_a_second_set_of_hints_does_not_run_the_network_again(plain, monkeypatch):
     gray = scene()
     first, second = [(41, 50, "#a05f4a")], [(300, 100, "#4f7f4a")]
-    expected = bundled(gray, hints=second)
+    expected = plain(gray, hints=second)
     calls = []
-    predict = bundled.network.predict_ab
+    predict = plain.network.predict_ab
     monkeypatch.setattr(
-        bundled.network, "predict_ab", lambda *args: calls.append(1) or predict(*args)
+        plain.network, "predict_ab", lambda *args: calls.append(1) or predict(*args)
     )
-    session = bundled.session(gray)
+    session = plain.session(gray)
     session(first)
     np.testing.assert_array_equal(session(second), expected)
     session()
@@ -153,3 +159,15 @@ def test_ten_hints_on_12_megapixels_cost_less_than_a_third_more(bundled):
 
     plain = seconds(lambda: bundled(gray))
     assert seconds(lambda: bundled(gray, hints=hints)) < 1.3 * plain
+
+
+@pytest.mark.parametrize("apart", [1, 3, 6, 9])
+def test_two_colors_side_by_side_make_no_stronger_ones(bundled, apart):
+    gray = np.full((900, 1200), 130, "uint8")  # 4.7 pixels are one of the view's
+    hints = [(600, 450, "#96705c"), (600 + apart, 451, "#4a7ea8")]
+    lab = lab_of(bundled(gray, hints=hints))
+    strongest = max(np.hypot(*asked(color)[1:]) for _, _, color in hints)
+    assert np.hypot(lab[..., 1], lab[..., 2]).max() < 1.6 * strongest
+    if apart > 8:
+        for x, y, color in hints:
+            assert_kept(bundled(gray, hints=hints), x, y, color)

@@ -2,6 +2,8 @@
 
 // Pixels of the view over which a correction fades out; it is whole within 1.
 const FADE = 4;
+// Of a correction, what a point has to itself; two that share more get the mean.
+const OWN = 0.1;
 const TOGETHER = 256;
 
 /**
@@ -52,7 +54,6 @@ function pinTogether(small, size, points, wanted, f) {
       place.reduce((sum, [row, column, part]) => sum + bump(row, column, center) * part, 0),
     ),
   );
-  // Points that share a pixel ask for two colors at once; they get the mean.
   const amounts = leastSquares(crossed, missing);
   const reach = Math.ceil(FADE);
   at.forEach((center, one) => {
@@ -76,7 +77,7 @@ function bump(row, column, center) {
 
 /**
  * The shortest solution of A x = b in the sense of least squares, by one-sided Jacobi
- * rotations; directions of less than a millionth of the largest are left out.
+ * rotations; directions that are shorter than `OWN` are left out.
  * @param {number[][]} matrix  Square. @param {number[][]} right
  * @returns {number[][]}
  */
@@ -100,12 +101,11 @@ export function leastSquares(matrix, right) {
     }
   }
   const values = us.map((column) => Math.sqrt(dot(column, column)));
-  const least = 1e-6 * Math.max(...values);
   return matrix.map((_, row) =>
     right[0].map((_, channel) => {
       let sum = 0;
       for (let k = 0; k < n; k++) {
-        if (values[k] <= least) continue;
+        if (values[k] < OWN) continue;
         let projected = 0;
         for (let r = 0; r < n; r++) projected += us[k][r] * right[r][channel];
         sum += (v[k][row] * projected) / values[k] ** 2;
