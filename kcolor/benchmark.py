@@ -50,6 +50,7 @@ def benchmark(
         (`"cpu"` or a GPU's name), `threads`, `size`, `bytes`, `load_ms`, `latency_ms`
         (`median`, `p95`, `min`), `images_per_second` and `peak_memory_mb` (of the whole
         process, Python and the runtime included; None where the system does not tell).
+        A model that takes known colors has two: without them, and, `hints` true, with.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -65,6 +66,8 @@ def benchmark(
             for count in threads:
                 # One after the other, so that load times do not disturb each other.
                 workers.append(_Worker(model, count, size))
+                if workers[-1].takes_known:
+                    workers.append(_Worker(model, count, size, hints=True))
         for _ in range(rounds):
             for worker in workers:
                 worker.turn()
@@ -104,7 +107,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         memory = row["peak_memory_mb"]
         lines.append(
             [
-                row["model"],
+                row["model"] + " + hints" * row["hints"],
                 row["device"],
                 str(row["threads"]),
                 f"{row['bytes'] / 1e6:.2f}",
@@ -140,7 +143,9 @@ def align(lines: Sequence[Sequence[str]]) -> str:
 class _Worker:
     """A process that holds one model and calls it when told to."""
 
-    def __init__(self, model: Path | str, threads: int, size: int) -> None:
+    def __init__(
+        self, model: Path | str, threads: int, size: int, hints: bool = False
+    ) -> None:
         self._row: dict[str, Any] = {"model": str(model), "threads": threads}
         self._times: list[float] = []
         self._process = subprocess.Popen(
@@ -150,9 +155,10 @@ class _Worker:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        question = {"model": str(model), "threads": threads, "size": size}
+        question = {**self._row, "size": size, "hints": hints}
         try:
             self._row |= self._ask(question)
+            self.takes_known = self._row.pop("takes_known")
         except BaseException:
             self.kill()
             raise
@@ -209,7 +215,7 @@ def _work(questions: TextIO, answers: TextIO) -> None:
 
     setup = json.loads(questions.readline())
     try:
-        call, row = _load(setup["model"], setup["threads"], setup["size"])
+        call, row = _load(**setup)
         for _ in range(_WARMUP_CALLS):
             call()
     except ModuleNotFoundError as error:
@@ -236,7 +242,7 @@ def _work(questions: TextIO, answers: TextIO) -> None:
 
 
 def _load(
-    model: str, threads: int, size: int
+    model: str, threads: int, size: int, hints: bool = False
 ) -> tuple[Callable[[], object], dict[str, Any]]:
     found = resolve(model)
     # Importing a runtime is not the model's doing.
@@ -248,16 +254,19 @@ def _load(
     def call() -> object:
         if predictor.takes_rgb:
             return predictor.predict_rgb(picture)
-        return predictor.predict_ab(lightness)
+        return predictor.predict_ab(lightness, known)
 
     picture = rng.integers(0, 256, (1, size, size, 3), "uint8")
     lightness = rng.uniform(-1, 1, (1, size, size, 1)).astype("float32")
+    known = np.zeros((1, size, size, 3), "float32") if hints else None
     call()  # Runtimes prepare their kernels at the first call.
     elapsed = 1000 * (time.perf_counter() - start)
     return call, {
         "kind": predictor.kind,
         "device": predictor.device,
         "size": size,
+        "hints": hints,
+        "takes_known": predictor.takes_known,
         "bytes": _bytes(found),
         "load_ms": elapsed,
     }

@@ -52,6 +52,20 @@ def fixed_size_tflite(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def hinted_tflite(tmp_path_factory):
+    """Path of a network file of any size that takes known colors."""
+    pytest.importorskip("tensorflow", reason="TensorFlow builds the test network")
+    from small_network import build_small
+
+    from kcolor.export.tflite import ANY, export_tflite
+
+    path = tmp_path_factory.mktemp("networks") / "hinted.tflite"
+    sizes = {"serving_default": ANY}
+    export_tflite(build_small(known=True), path, sizes=sizes, quantize="fp16")
+    return path
+
+
+@pytest.fixture(scope="session")
 def several_sizes_tflite(tmp_path_factory):
     """Path of a network file with a signature for each of three sizes."""
     path = tmp_path_factory.mktemp("networks") / "several.tflite"

@@ -60,6 +60,24 @@ def test_figures_belong_together(files, result):
     assert result["machine"]["cores"] == os.cpu_count()
 
 
+def test_a_model_that_takes_known_colors_has_a_row_with_them(files, tmp_path):
+    from small_network import build_small
+
+    from kcolor.export.tflite import export_tflite
+
+    path = str(tmp_path / "hinted.tflite")
+    sizes = {"serving_default": (SIZE, SIZE)}
+    export_tflite(build_small(known=True), path, sizes=sizes)
+    rows = benchmark.benchmark([path, files[0]], SIZE, [1], rounds=1)["rows"]
+    assert [(row["model"], row["hints"]) for row in rows] == [
+        (path, False),
+        (path, True),
+        (files[0], False),
+    ]
+    lines = table(rows).splitlines()[1:]
+    assert ["hinted.tflite + hints" in line for line in lines] == [False, True, False]
+
+
 def test_result_is_json(result):
     assert json.loads(json.dumps(result)) == result
 

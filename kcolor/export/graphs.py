@@ -63,18 +63,23 @@ def any_size(model: keras.Model) -> keras.Model:
     return keras.models.clone_model(model, clone_function=clone, recursive=True)
 
 
-def predict(model: keras.Model, lightness: tf.Tensor) -> tf.Tensor:
+def predict(
+    model: keras.Model, lightness: tf.Tensor, known: tf.Tensor | None = None
+) -> tf.Tensor:
     """Runs the network under the scope that marks its operations.
 
     Args:
         model: Float32 `keras.Model`.
         lightness: float32 tensor `(B, H, W, 1)` in [-1, 1].
+        known: float32 tensor `(B, H, W, 3)`, a* and b* / 110 and a mask, for a network
+            that takes it; None for one that does not.
 
     Returns:
         float32 tensor `(B, H, W, 2)`, about [-1, 1], not bounded.
     """
+    named = {"lightness": lightness, "known": known}
     with tf.name_scope(NETWORK_SCOPE):
-        return model(lightness, training=False)
+        return model(lightness if known is None else named, training=False)
 
 
 def colorize_fixed(model: keras.Model, images: tf.Tensor) -> tf.Tensor:

@@ -15,10 +15,17 @@ import numpy as np
 from kcolor import __version__
 from kcolor.color.constants import STRIDE, nearest_multiple
 from kcolor.errors import DataError
+from kcolor.models.known import takes_known, without_known
 from kcolor.models.surgery import under_policy
 from kcolor.runtimes.keras import load_model
 from kcolor.runtimes.resolve import resolve
 from kcolor.runtimes.run_folder import read_config, read_history
+
+# What cards say of known colors.
+KNOWN = (
+    "float32, of lightness' shape with 3 channels: a* and b* / 110 and a mask, 0 or 1; "
+    "all 0 where nothing is known"
+)
 
 
 @dataclass(frozen=True)
@@ -26,12 +33,20 @@ class Network:
     """A network to export.
 
     Attributes:
-        model: Float32 `keras.Model` from lightness to ab.
+        model: Float32 `keras.Model` from lightness, and known colors if it takes them,
+            to ab.
+        plain: The same without known colors; shares all layers.
         run: The run folder that it comes from, or None.
     """
 
     model: keras.Model
+    plain: keras.Model
     run: Path | None = None
+
+    @property
+    def takes_known(self) -> bool:
+        """Whether the network takes known colors beside lightness."""
+        return self.model is not self.plain
 
 
 def load(model: keras.Model | Path | str) -> Network:
@@ -57,13 +72,16 @@ def load(model: keras.Model | Path | str) -> Network:
             _check_finished(run)
         name, model = str(model), load_model(model)
     shapes = [tuple(t.shape) for t in (*model.inputs, *model.outputs)]
-    if shapes != [(None, None, None, 1), (None, None, None, 2)]:
+    channels = [3, 1, 2] if takes_known(model) else [1, 2]
+    if shapes != [(None, None, None, count) for count in channels]:
         raise DataError(
-            f"{name}: must be a network from lightness (B, H, W, 1) to ab (B, H, W, 2)."
-            f" Received: {' to '.join(map(str, shapes))}"
+            f"{name}: must be a network from lightness (B, H, W, 1), and `known` "
+            "(B, H, W, 3) if it takes that, to ab (B, H, W, 2). "
+            f"Received: {' to '.join(map(str, shapes))}"
         )
     # Neither the TFLite nor the ONNX converter takes the casts of mixed precision.
-    return Network(under_policy(model, "float32"), run)
+    model = under_policy(model, "float32")
+    return Network(model, without_known(model), run)
 
 
 def _check_finished(run: Path) -> None:

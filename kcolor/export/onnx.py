@@ -14,10 +14,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kcolor.color.graph import split
 from kcolor.errors import DataError
 from kcolor.export import graphs, parity
 from kcolor.export.model import (
+    KNOWN,
+    Network,
     check_size,
     check_target,
     load,
@@ -44,6 +45,10 @@ def export_onnx(
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Writes a verified `.onnx` file; the batch is free.
+
+    ONNX has no signatures: of a network that takes known colors, a file with
+    `io="network"` always takes `known` beside `lightness`; where nothing is known, it
+    is all 0. An `"rgb"` file colorizes by itself.
 
     Args:
         model: What `kcolor.export.model.load` takes.
@@ -77,19 +82,20 @@ def export_onnx(
     check_target(path, overwrite)
     network = load(model)
     shown = parity.pictures(data)
-    proto = _convert(network.model, io, size, network_size)
-    contract = _contract(io, size, network_size)
+    proto = _convert(network, io, size, network_size)
+    contract = _contract(network, io, size, network_size)
     card = make_card(network, license_name, **contract)
     entry = proto.metadata_props.add()
     entry.key, entry.value = "kcolor", json.dumps(card)
-    found = _check_content(path, proto, network.model)
+    held = network.model if io == "network" else network.plain
+    found = _check_content(path, proto, held)
 
     def compare(temporary: Path) -> dict[str, Any]:
         try:
             onnx.checker.check_model(str(temporary), full_check=True)
         except onnx.checker.ValidationError as error:
             raise DataError(str(error)) from error
-        return verify(temporary, network.model, shown, io, size, network_size)
+        return verify(temporary, network, shown, io, size, network_size)
 
     result = write_verified(
         network,
@@ -106,7 +112,7 @@ def export_onnx(
 
 def verify(
     path: Path,
-    model: keras.Model,
+    network: Network,
     images: list[np.ndarray],
     io: str = "rgb",
     size: int | Literal["any"] = "any",
@@ -116,7 +122,7 @@ def verify(
 
     Args:
         path: The `.onnx` file.
-        model: Float32 `keras.Model` that it was made from.
+        network: What it was made from.
         images: List of uint8 RGB arrays `(height, width, 3)`.
         io: As for `export_onnx`.
         size: As for `export_onnx`.
@@ -142,46 +148,49 @@ def verify(
     shapes = view.canvases(network_size)
     for batch in batches:
         if io == "network":
-            lightness = np.asarray(split(batch)[0])
-            expected = model(lightness, training=False)
-            differences.add_ab(lightness, expected, predictor.predict_ab(lightness))
+            differences.add_network(network, predictor, batch)
             continue
         if size == "any":
-            expected = graphs.colorize_any(model, batch, shapes)
+            expected = graphs.colorize_any(network.plain, batch, shapes)
         else:
-            expected = graphs.colorize_fixed(model, batch)
+            expected = graphs.colorize_fixed(network.plain, batch)
         differences.add_rgb(expected, predictor.predict_rgb(batch))
     return differences.figures()
 
 
 def _convert(
-    model: keras.Model, io: str, size: int | Literal["any"], network_size: int
+    network: Network, io: str, size: int | Literal["any"], network_size: int
 ) -> Any:
     import tf2onnx
 
     sides = (None, None) if size == "any" else (size, size)
-    flexible = graphs.any_size(model) if size == "any" else model
+    model = network.model if io == "network" else network.plain
+    if size == "any":
+        model = graphs.any_size(model)
     if io == "network":
-        function = tf.function(
-            lambda lightness: {"ab": graphs.predict(flexible, lightness)},
-            autograph=False,
-        )
-        spec = tf.TensorSpec((None, *sides, 1), tf.float32, name="lightness")
+
+        def predict(lightness, known=None):
+            return {"ab": graphs.predict(model, lightness, known)}
+
+        function = tf.function(predict, autograph=False)
+        specs = [tf.TensorSpec((None, *sides, 1), tf.float32, name="lightness")]
+        if network.takes_known:
+            specs.append(tf.TensorSpec((None, *sides, 3), tf.float32, name="known"))
     else:
         shapes = view.canvases(network_size)
 
         def colorize(image):
             if size == "any":
-                return {"colorized": graphs.colorize_any(flexible, image, shapes)}
+                return {"colorized": graphs.colorize_any(model, image, shapes)}
             return {"colorized": graphs.colorize_fixed(model, image)}
 
         function = tf.function(colorize, autograph=False)
-        spec = tf.TensorSpec((None, *sides, 3), tf.uint8, name="image")
+        specs = [tf.TensorSpec((None, *sides, 3), tf.uint8, name="image")]
     # It reports each of its passes through the root logger's handlers.
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     try:
         proto, _ = tf2onnx.convert.from_function(
-            function, input_signature=[spec], opset=OPSET
+            function, input_signature=specs, opset=OPSET
         )
     # tf2onnx raises what it meets, bare Exception and AttributeError among it.
     except Exception as error:  # noqa: BLE001
@@ -212,7 +221,9 @@ def _check_content(path: Path, proto: Any, model: keras.Model) -> dict[str, int]
     return found
 
 
-def _contract(io: str, size: int | Literal["any"], network_size: int) -> dict[str, Any]:
+def _contract(
+    network: Network, io: str, size: int | Literal["any"], network_size: int
+) -> dict[str, Any]:
     if io == "rgb":
         ends = {
             "input": "image: uint8 RGB (B, H, W, 3), 0..255",
@@ -222,6 +233,7 @@ def _contract(io: str, size: int | Literal["any"], network_size: int) -> dict[st
         ends = {
             "input": "lightness: float32 (B, H, W, 1), L* / 50 - 1, [-1, 1]",
             "output": "ab: float32 (B, H, W, 2), a* and b* / 110, about [-1, 1]",
+            **({"known": KNOWN} if network.takes_known else {}),
         }
     contract: dict[str, Any] = {**ends, "size": size, "opset": OPSET}
     if io == "rgb" and size == "any":

@@ -13,10 +13,13 @@ import numpy as np
 
 from kcolor.color.constants import AB_SCALE
 from kcolor.color.graph import join, split
+from kcolor.data.hints import simulate_hints
 from kcolor.data.source import open_source
 from kcolor.errors import DataError
+from kcolor.export.model import Network
 from kcolor.images.resize import resize_to
 from kcolor.parallel import evenly_spaced
+from kcolor.runtimes.network import Predictor
 
 PICTURES = 16
 # How far the 8-bit answer may be from Keras': largest and mean difference in levels.
@@ -59,6 +62,20 @@ def pictures(data: Any = None, limit: int | None = None) -> list[np.ndarray]:
     ]
 
 
+def known_colors(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Makes true colors of pictures known here and there, as training does.
+
+    Args:
+        images: uint8 RGB array `(B, H, W, 3)`.
+        rng: Generator that all draws come from.
+
+    Returns:
+        float32 array `(B, H, W, 3)`, a* and b* / 110 and a mask; none is empty.
+    """
+    truths = np.asarray(split(images)[1])
+    return np.stack([simulate_hints(ab, rng, share=1.0) for ab in truths])
+
+
 def resized(images: Iterable[np.ndarray], size: tuple[int, int]) -> np.ndarray:
     """Resizes pictures to `(height, width)`, as evaluation does.
 
@@ -87,14 +104,44 @@ def of_many_sizes(images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 class Differences:
-    """Collects how far answers are from Keras', over any number of pictures."""
+    """Collects how far answers are from Keras', over any number of pictures.
+
+    Answers to known colors are collected apart: a fault of theirs must not vanish in a
+    mean over both.
+    """
 
     def __init__(self) -> None:
         """Starts with no picture."""
+        self._hinted: Differences | None = None
+        self._rng = np.random.default_rng(0)
         self._ab_sum = self._ab_max = 0.0
         self._levels_sum = self._levels_max = 0
         self._values_ab = self._values = 0
         self.pictures = 0
+
+    def add_network(
+        self, network: Network, predictor: Predictor, images: np.ndarray
+    ) -> None:
+        """Adds answers of a file about pictures, without known colors and with them.
+
+        Args:
+            network: What the file was made from.
+            predictor: The file.
+            images: uint8 RGB array `(B, H, W, 3)`.
+
+        Raises:
+            DataError: If an answer has another shape, or is no number.
+        """
+        lightness = np.asarray(split(images)[0])
+        expected = network.plain(lightness, training=False)
+        self.add_ab(lightness, expected, predictor.predict_ab(lightness))
+        if network.takes_known:
+            known = known_colors(images, self._rng)
+            named = {"lightness": lightness, "known": known}
+            expected = network.model(named, training=False)
+            self._hinted = self._hinted or Differences()
+            answer = predictor.predict_ab(lightness, known)
+            self._hinted.add_ab(lightness, expected, answer)
 
     def add_ab(self, lightness: Any, expected: Any, answer: Any) -> None:
         """Adds answers of a network.
@@ -156,14 +203,17 @@ class Differences:
 
         Returns:
             Dict with `pictures` and, in units of a* and b* and in levels of 255,
-            `ab_mean`, `ab_max`, `levels_mean`, `levels_max`.
+            `ab_mean`, `ab_max`, `levels_mean`, `levels_max`; and, of a network that
+            takes known colors, `hinted`, the same of its answers to them.
         """
+        hinted = {} if self._hinted is None else {"hinted": self._hinted.figures()}
         return {
             "pictures": self.pictures,
             "ab_mean": self._ab_sum / self._values_ab,
             "ab_max": self._ab_max,
             "levels_mean": self._levels_sum / self._values,
             "levels_max": self._levels_max,
+            **hinted,
         }
 
 
@@ -178,6 +228,8 @@ def check(name: Path | str, figures: dict[str, Any], quantize: str = "none") -> 
     Raises:
         DataError: If a limit is exceeded.
     """
+    if "hinted" in figures:
+        check(f"{name}, with known colors", figures["hinted"], quantize)
     limits = LIMITS[quantize]
     for key, limit in limits.items():
         value = figures["levels_max" if key == "max_levels" else "levels_mean"]

@@ -21,13 +21,14 @@ _NETWORK_OPERATORS = rf".*{graphs.NETWORK_SCOPE}/.*"
 
 
 def calibration_samples(
-    source: Any, specs: dict[str, tf.TensorSpec]
+    source: Any, specs: dict[str, list[tf.TensorSpec]]
 ) -> dict[str, list[dict[str, np.ndarray]]]:
     """Makes inputs of real pictures, from whose values ranges are taken.
 
     Args:
         source: Photographs, see `kcolor.data.source.open_source`.
-        specs: Signature's name to the `tf.TensorSpec` of its input.
+        specs: Signature's name to the `tf.TensorSpec` of its inputs: `lightness` and,
+            if it takes them, known colors, or `image`.
 
     Returns:
         Dict of signature's name to list of its keyword arguments.
@@ -36,14 +37,19 @@ def calibration_samples(
     chosen = evenly_spaced(len(pictures), CALIBRATION_PICTURES)
     images = [pictures.read(i) for i in chosen]
     samples = {}
-    for name, spec in specs.items():
-        if spec.shape[1] is None:
+    rng = np.random.default_rng(0)
+    for name, (first, *others) in specs.items():
+        if first.shape[1] is None:
             inputs = [image[None] for image in parity.of_many_sizes(images)]
         else:
-            inputs = list(parity.resized(images, tuple(spec.shape[1:3]))[:, None])
-        if spec.dtype == tf.float32:
-            inputs = [np.asarray(split(image)[0]) for image in inputs]
-        samples[name] = [{spec.name: value} for value in inputs]
+            inputs = list(parity.resized(images, tuple(first.shape[1:3]))[:, None])
+        taken = inputs
+        if first.dtype == tf.float32:
+            taken = [np.asarray(split(image)[0]) for image in inputs]
+        samples[name] = [{first.name: value} for value in taken]
+        for known in others:
+            for sample, image in zip(samples[name], inputs, strict=True):
+                sample[known.name] = parity.known_colors(image, rng)
     return samples
 
 

@@ -20,7 +20,8 @@ def table(report: dict[str, Any]) -> str:
         ["size", f"{report['bytes'] / 1e6:.2f} MB"],
         *(
             [
-                f"latency, {row['threads']} thread{'s' * (row['threads'] > 1)}",
+                f"latency, {row['threads']} thread{'s' * (row['threads'] > 1)}"
+                + ", known colors" * row["hints"],
                 f"{row['latency_ms']['median']:.1f} ms",
             ]
             for row in report["latency"]
@@ -31,6 +32,10 @@ def table(report: dict[str, Any]) -> str:
         ["levels of 255, mean difference", f"{differences['levels_mean']:.4f}"],
         ["levels of 255, largest difference", f"{differences['levels_max']}"],
     ]
+    if "hinted" in differences:
+        hinted = differences["hinted"]
+        shown = f"{hinted['levels_mean']:.4f}, {hinted['levels_max']}"
+        lines.append(["with known colors: mean, largest", shown])
     if report["cost"]:
         lines.append(["pictures with true colors", str(report["cost"]["images"])])
     for metric, figures in (report["cost"] or {}).items():

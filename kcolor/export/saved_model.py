@@ -23,8 +23,9 @@ from kcolor.color.constants import STRIDE
 from kcolor.color.graph import join, split
 from kcolor.errors import DataError
 from kcolor.export import ENCODINGS, graphs, parity
-from kcolor.export.model import check_size, load, make_card
+from kcolor.export.model import KNOWN, Network, check_size, load, make_card
 from kcolor.export.verified import write_verified
+from kcolor.export.warmup import write_warmup
 from kcolor.files import write_json
 from kcolor.images import view
 from kcolor.runtimes.saved_model import SavedModelPredictor
@@ -34,7 +35,6 @@ _PNG_COMPRESSION = 1  # zlib's 6 takes four times as long and saves a tenth.
 # Pixels that are recolored at a time: full-size float copies of a 12-megapixel picture
 # would take gigabytes.
 _STRIP = 1 << 20
-_WARMUP = "assets.extra/tf_serving_warmup_requests"
 
 
 def export_saved_model(
@@ -54,7 +54,9 @@ def export_saved_model(
     picture cannot be decoded); `serving_tensor`, `images` (uint8 RGB `(B, H, W, 3)`) to
     `colorized` (the same); `serving_ab`, `lightness` (float32 `(B, H, W, 1)`, sides
     multiples of 32) to `ab` (float32 `(B, H, W, 2)`), in `kcolor.color.graph`'s
-    units. The first two answer at the pictures' own sizes.
+    units; and, of a network that takes known colors, `serving_ab_known`, the same from
+    `lightness` and `known` (float32 `(B, H, W, 3)`). The first two answer at the
+    pictures' own sizes.
 
     Args:
         model: What `kcolor.export.model.load` takes.
@@ -89,11 +91,12 @@ def export_saved_model(
         )
     network = load(model)
     shown = parity.pictures(data)
-    card = make_card(network, license_name, **_contract(size, encoding))
+    contract = _contract(size, encoding, network.takes_known)
+    card = make_card(network, license_name, **contract)
 
     def write(temporary: Path) -> None:
-        _write(network.model, temporary, size, encoding)
-        _write_warmup(temporary, shown, size)
+        _write(network, temporary, size, encoding)
+        write_warmup(temporary, shown, size, network.takes_known)
         write_json(temporary / "assets.extra" / "kcolor.json", card)
 
     return write_verified(
@@ -101,9 +104,7 @@ def export_saved_model(
         folder / str(_next_version(folder)),
         card=card,
         write=write,
-        compare=lambda temporary: verify(
-            temporary, network.model, shown, size, encoding
-        ),
+        compare=lambda temporary: verify(temporary, network, shown, size, encoding),
         place=_next_to,
         data=data,
         side=size,
@@ -136,11 +137,11 @@ def _next_version(folder: Path) -> int:
     return max(versions, default=0) + 1
 
 
-def _write(model: keras.Model, folder: Path, size: int, encoding: str) -> None:
+def _write(network: Network, folder: Path, size: int, encoding: str) -> None:
     # The archive finds the variables of its endpoints. Tracking the model as well would
     # write each of them twice.
     archive = keras.export.ExportArchive()
-    flexible = graphs.any_size(model)
+    flexible = graphs.any_size(network.plain)
     shapes = view.canvases(size)
     archive.add_endpoint(
         "serving_default",
@@ -154,13 +155,22 @@ def _write(model: keras.Model, folder: Path, size: int, encoding: str) -> None:
         lambda images: {"colorized": graphs.colorize_any(flexible, images, shapes)},
         input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, name="images")],
     )
+    lightness_spec, known_spec = (
+        tf.TensorSpec((None, None, None, channels), tf.float32, name=name)
+        for name, channels in (("lightness", 1), ("known", 3))
+    )
     archive.add_endpoint(
         "serving_ab",
         lambda lightness: {"ab": graphs.predict(flexible, lightness)},
-        input_signature=[
-            tf.TensorSpec((None, None, None, 1), tf.float32, name="lightness")
-        ],
+        input_signature=[lightness_spec],
     )
+    if network.takes_known:
+        hinted = graphs.any_size(network.model)
+        archive.add_endpoint(
+            "serving_ab_known",
+            lambda lightness, known: {"ab": graphs.predict(hinted, lightness, known)},
+            input_signature=[lightness_spec, known_spec],
+        )
     archive.write_out(str(folder), verbose=False)
 
 
@@ -275,7 +285,7 @@ def _join_strips(image: tf.Tensor, ab: tf.Tensor) -> tf.Tensor:
 
 def verify(
     folder: Path,
-    model: keras.Model,
+    network: Network,
     images: list[np.ndarray],
     size: int = view.SIZE,
     encoding: str = "png",
@@ -284,7 +294,7 @@ def verify(
 
     Args:
         folder: The SavedModel.
-        model: Float32 `keras.Model` that it was made from.
+        network: What it was made from.
         images: List of uint8 RGB arrays `(height, width, 3)`.
         size: As for `export_saved_model`.
         encoding: As for `export_saved_model`. JPEG loses detail, so only the size of
@@ -300,13 +310,11 @@ def verify(
     shapes = view.canvases(size)
     differences = parity.Differences()
     for image in parity.resized(images, (size, size))[:, None]:
-        lightness = np.asarray(split(image)[0])
-        expected = model(lightness, training=False)
-        differences.add_ab(lightness, expected, predictor.predict_ab(lightness))
+        differences.add_network(network, predictor, image)
     batch = list(parity.of_many_sizes(images))
     batch.append(np.repeat(batch[0][..., :1], 3, axis=-1))  # gray takes a shorter way
     for image in batch[:4]:
-        expected = graphs.colorize_any(model, image[None], shapes)
+        expected = graphs.colorize_any(network.plain, image[None], shapes)
         differences.add_rgb(expected, predictor.predict_rgb(image[None]))
     contents = [tf.io.encode_png(image).numpy() for image in batch]
     # Alone first: a canvas that no picture of a request needs must not fail it.
@@ -321,43 +329,18 @@ def verify(
             if found is None or found.shape != image.shape:
                 raise DataError("an answer in JPEG has not its picture's size")
             continue
-        expected = graphs.colorize_any(model, image[None], shapes)
+        expected = graphs.colorize_any(network.plain, image[None], shapes)
         differences.add_rgb(expected, tf.io.decode_png(answer).numpy()[None])
     return differences.figures()
 
 
-def _write_warmup(folder: Path, images: list[np.ndarray], size: int) -> None:
-    """Writes requests that TF Serving runs before a version takes traffic.
-
-    One for each canvas, so that no user waits for the first run at a shape.
-    """
-    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
-
-    path = folder / _WARMUP
-    path.parent.mkdir(exist_ok=True)
-    small = [
-        parity.resized([images[i % len(images)]], shape)[0]
-        for i, shape in enumerate(view.canvases(size))
-    ]
-    jpegs = [tf.io.encode_jpeg(image).numpy() for image in small]
-    inputs = [
-        ("serving_default", "image_bytes", tf.constant(jpegs)),
-        *(("serving_tensor", "images", tf.constant(i[None])) for i in small),
-        ("serving_ab", "lightness", split(small[0][None])[0]),
-    ]
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for signature, name, value in inputs:
-            request = predict_pb2.PredictRequest()
-            request.model_spec.name = "kcolor"
-            request.model_spec.signature_name = signature
-            request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
-            log = prediction_log_pb2.PredictionLog(
-                predict_log=prediction_log_pb2.PredictLog(request=request)
-            )
-            writer.write(log.SerializeToString())
-
-
-def _contract(size: int, encoding: str) -> dict[str, Any]:
+def _contract(size: int, encoding: str, takes_known: bool) -> dict[str, Any]:
+    ab = {
+        "input": "lightness: float32 (B, H, W, 1), L* / 50 - 1, [-1, 1]; sides "
+        f"multiples of {STRIDE}",
+        "output": "ab: float32 (B, H, W, 2), a* and b* / 110, about [-1, 1]",
+    }
+    hinted = {**ab, "known": KNOWN}
     return {
         "signatures": {
             "serving_default": {
@@ -369,11 +352,8 @@ def _contract(size: int, encoding: str) -> dict[str, Any]:
                 "input": "images: uint8 RGB (B, H, W, 3), 0..255",
                 "output": "colorized: uint8 RGB (B, H, W, 3), 0..255",
             },
-            "serving_ab": {
-                "input": "lightness: float32 (B, H, W, 1), L* / 50 - 1, [-1, 1]; sides "
-                f"multiples of {STRIDE}",
-                "output": "ab: float32 (B, H, W, 2), a* and b* / 110, about [-1, 1]",
-            },
+            "serving_ab": ab,
+            **({"serving_ab_known": hinted} if takes_known else {}),
         },
         "canvases": [list(canvas) for canvas in view.canvases(size)],
         "tensorflow_serving_api": version("tensorflow-serving-api"),

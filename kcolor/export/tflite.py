@@ -17,10 +17,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python.convert import ConverterError
 
-from kcolor.color.graph import split
 from kcolor.errors import DataError
 from kcolor.export import IO, QUANTIZE, flatbuffer, graphs, parity
 from kcolor.export.model import (
+    KNOWN,
+    Network,
     check_size,
     check_target,
     load,
@@ -30,6 +31,7 @@ from kcolor.export.model import (
 from kcolor.export.quantize import calibration_samples, quantize_network
 from kcolor.export.verified import write_verified
 from kcolor.images import view
+from kcolor.models.known import known_layers
 from kcolor.models.surgery import last_layers, leaf_layers
 from kcolor.runtimes.litert import LiteRTPredictor
 
@@ -43,7 +45,7 @@ CANVASES = {
 _BYTES_PER_PARAMETER = {"none": 4, "fp16": 2, "dynamic": 1, "int8": 1}
 
 Sizes = dict[str, view.Size]
-Functions = dict[str, tuple[Callable, tf.TensorSpec]]
+Functions = dict[str, tuple[Callable, list[tf.TensorSpec]]]
 
 
 def export_tflite(
@@ -61,6 +63,11 @@ def export_tflite(
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Writes a verified `.tflite` file.
+
+    Of a network that takes known colors, a file with `io="network"` has each signature
+    twice: as it is, from lightness alone, which costs what a network without that input
+    does; and as NAME`_known`, from `lightness` and `known`. An `"rgb"` file colorizes
+    by itself: what a person knows is kept exactly at full size only, by `kcolor`.
 
     Args:
         model: What `kcolor.export.model.load` takes.
@@ -94,7 +101,7 @@ def export_tflite(
     path = Path(path)
     check_target(path, overwrite)
     network = load(model)
-    if quantize == "fp16" and ANY in sizes.values() and _rescales(network.model):
+    if quantize == "fp16" and ANY in sizes.values() and _rescales(network.plain):
         raise DataError(
             f"{path}: of any size and in float16, LiteRT answers rightly most times "
             "and wrongly some times for networks with this encoder. Use --quantize "
@@ -102,20 +109,21 @@ def export_tflite(
         )
     side = view.SIZE if data is None else _square(sizes, path)
     shown = parity.pictures(data)
-    functions = _functions(network.model, sizes, io, network_size)
+    functions = _functions(network, sizes, io, network_size)
     content = _convert(network.model, functions, quantize == "fp16")
     if quantize in ("dynamic", "int8"):
         samples = None
         if quantize == "int8":
-            specs = {name: spec for name, (_, spec) in functions.items()}
+            specs = {name: taken for name, (_, taken) in functions.items()}
             samples = calibration_samples(calibration, specs)
-        content = quantize_network(content, samples, _last_layers(network.model))
+        content = quantize_network(content, samples, _float_layers(network))
 
     unpacked = flatbuffer.read(content)
-    contract = _contract(sizes, io, network_size)
+    contract = _contract(functions, io, network_size)
     card = make_card(network, license_name, quantize=quantize, **contract)
     flatbuffer.add_card(unpacked, card)
-    _check_content(path, unpacked, network.model, quantize)
+    held = network.model if io == "network" else network.plain
+    _check_content(path, unpacked, held, quantize)
     content = flatbuffer.write(unpacked)
     result = write_verified(
         network,
@@ -123,7 +131,7 @@ def export_tflite(
         card=card,
         write=lambda temporary: temporary.write_bytes(content),
         compare=lambda temporary: verify(
-            temporary, network.model, shown, sizes, io, network_size
+            temporary, network, shown, sizes, io, network_size
         ),
         quantize=quantize,
         data=data,
@@ -135,7 +143,7 @@ def export_tflite(
 
 def verify(
     path: Path,
-    model: keras.Model,
+    network: Network,
     images: list[np.ndarray],
     sizes: Sizes,
     io: str = "network",
@@ -145,7 +153,7 @@ def verify(
 
     Args:
         path: The `.tflite` file.
-        model: Float32 `keras.Model` that it was made from.
+        network: What it was made from.
         images: List of uint8 RGB arrays `(height, width, 3)`.
         sizes: As for `export_tflite`.
         io: As for `export_tflite`.
@@ -163,20 +171,17 @@ def verify(
     for size in sizes.values():
         if io == "rgb" and size == ANY:
             for image in parity.of_many_sizes(images):
-                expected = graphs.colorize_any(model, image[None], shapes)
+                expected = graphs.colorize_any(network.plain, image[None], shapes)
                 differences.add_rgb(expected, predictor.predict_rgb(image[None]))
             continue
         seen = [(view.SIZE, view.SIZE), (96, 160)] if size == ANY else [size]
         for one in seen:
             for image in parity.resized(images, one)[:, None]:
                 if io == "rgb":
-                    expected = graphs.colorize_fixed(model, image)
+                    expected = graphs.colorize_fixed(network.plain, image)
                     differences.add_rgb(expected, predictor.predict_rgb(image))
                 else:
-                    lightness = np.asarray(split(image)[0])
-                    expected = model(lightness, training=False)
-                    answer = predictor.predict_ab(lightness)
-                    differences.add_ab(lightness, expected, answer)
+                    differences.add_network(network, predictor, image)
     return differences.figures()
 
 
@@ -235,32 +240,38 @@ def _check(
     check_size((network_size,))
 
 
-def _functions(
-    model: keras.Model, sizes: Sizes, io: str, network_size: int
-) -> Functions:
-    """Returns dict of signature's name to (function, input's `tf.TensorSpec`)."""
-    flexible = graphs.any_size(model) if ANY in sizes.values() else model
+def _functions(network: Network, sizes: Sizes, io: str, network_size: int) -> Functions:
+    """Returns dict of signature's name to (function, inputs' `tf.TensorSpec`)."""
     shapes = view.canvases(network_size)
     functions: Functions = {}
     for name, size in sizes.items():
-        any_size = size == ANY
-        if io == "network":
-            function = _network_function(flexible if any_size else model)
-            spec = tf.TensorSpec((1, *size, 1), tf.float32, name="lightness")
-        else:
+        plain, model = network.plain, network.model
+        if size == ANY:
+            plain, model = graphs.any_size(plain), graphs.any_size(model)
+        if io == "rgb":
             function = _rgb_function(
-                partial(graphs.colorize_any, flexible, shapes=shapes)
-                if any_size
-                else partial(graphs.colorize_fixed, model)
+                partial(graphs.colorize_any, plain, shapes=shapes)
+                if size == ANY
+                else partial(graphs.colorize_fixed, plain)
             )
-            spec = tf.TensorSpec((1, *size, 3), tf.uint8, name="image")
-        functions[name] = function, spec
+            image = tf.TensorSpec((1, *size, 3), tf.uint8, name="image")
+            functions[name] = function, [image]
+            continue
+        lightness = tf.TensorSpec((1, *size, 1), tf.float32, name="lightness")
+        functions[name] = _network_function(plain), [lightness]
+        if network.takes_known:
+            known = tf.TensorSpec((1, *size, 3), tf.float32, name="known")
+            functions[f"{name}_known"] = _hinted_function(model), [lightness, known]
     return functions
 
 
 # Keras names a signature's input after the function's argument, which a partial hides.
 def _network_function(model: keras.Model) -> Callable:
     return lambda lightness: {"ab": graphs.predict(model, lightness)}
+
+
+def _hinted_function(model: keras.Model) -> Callable:
+    return lambda lightness, known: {"ab": graphs.predict(model, lightness, known)}
 
 
 def _rgb_function(colorize: Callable) -> Callable:
@@ -270,8 +281,8 @@ def _rgb_function(colorize: Callable) -> Callable:
 def _convert(model: keras.Model, functions: Functions, fp16: bool) -> bytes:
     archive = keras.export.ExportArchive()
     archive.track(model)
-    for name, (function, spec) in functions.items():
-        archive.add_endpoint(name, function, input_signature=[spec])
+    for name, (function, specs) in functions.items():
+        archive.add_endpoint(name, function, input_signature=specs)
     with tempfile.TemporaryDirectory(prefix="kcolor-") as folder:
         archive.write_out(folder, verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(
@@ -290,15 +301,17 @@ def _convert(model: keras.Model, functions: Functions, fp16: bool) -> bytes:
             ) from error
 
 
-def _last_layers(model: keras.Model) -> list[str]:
-    """Names the layers from the last convolution to the output.
+def _float_layers(network: Network) -> list[str]:
+    """Names the layers that an int8 file keeps in float.
 
     Few pixels have strong colors, so ab has rare, large values: 256 steps over their
-    range are too coarse. These layers stay in float; it costs no time and halves the
-    error of an int8 file.
+    range are too coarse. The layers from the last convolution to the output cost no
+    time and halve the error; known colors are such values, too.
     """
-    layers = last_layers(model, lambda layer: isinstance(layer, keras.layers.Conv2D))
-    return [layer.name for layer in layers]
+    last = last_layers(
+        network.plain, lambda layer: isinstance(layer, keras.layers.Conv2D)
+    )
+    return [layer.name for layer in last] + known_layers(network.model)
 
 
 def _check_content(
@@ -326,7 +339,7 @@ def _check_content(
         )
 
 
-def _contract(sizes: Sizes, io: str, network_size: int) -> dict[str, Any]:
+def _contract(functions: Functions, io: str, network_size: int) -> dict[str, Any]:
     if io == "rgb":
         ends = {
             "input": "image: uint8 RGB (1, height, width, 3), 0..255",
@@ -338,8 +351,13 @@ def _contract(sizes: Sizes, io: str, network_size: int) -> dict[str, Any]:
             "output": "ab: float32 (1, height, width, 2), a* and b* / 110, "
             "about [-1, 1]",
         }
-    shown = {k: "any" if s == ANY else list(s) for k, s in sizes.items()}
+    shown = {
+        name: "any" if None in specs[0].shape else list(specs[0].shape[1:3])
+        for name, (_, specs) in functions.items()
+    }
     contract: dict[str, Any] = {**ends, "signatures": shown}
-    if io == "rgb" and ANY in sizes.values():
+    if any(len(specs) > 1 for _, specs in functions.values()):
+        contract["known"] = KNOWN
+    if io == "rgb" and "any" in shown.values():
         contract["canvases"] = [list(shape) for shape in view.canvases(network_size)]
     return contract

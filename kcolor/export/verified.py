@@ -60,7 +60,7 @@ def write_verified(
         parity.check(target, differences, quantize)
         cost = None
         if data is not None:
-            cost = parity.cost(network.model, temporary, target, data, side, limit)
+            cost = parity.cost(network.plain, temporary, target, data, side, limit)
             parity.check_cost(target, cost)
     return {
         "file": str(target),

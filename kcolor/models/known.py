@@ -11,6 +11,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from kcolor.models.surgery import layer_of
+
+_TERM = "_known"  # How the names of the layers end that `known_term` makes.
+
 
 @keras.saving.register_keras_serializable("kcolor")
 class KnownPool(keras.layers.Layer):
@@ -115,13 +119,60 @@ def known_term(
         padding="same",
         use_bias=False,
         kernel_initializer="zeros",
-        name=f"{name}_known",
+        name=f"{name}{_TERM}",
     )(planes)
 
 
 def takes_known(network: keras.Model) -> bool:
     """Says whether a network has the input `known` beside `lightness`."""
     return any(tensor.name == "known" for tensor in network.inputs)
+
+
+def without_known(network: keras.Model) -> keras.Model:
+    """Takes the input `known` out of a network, and what hangs on it.
+
+    Args:
+        network: `keras.Model` as `build_mobile` gives it with `known`, or any network
+            without that input.
+
+    Returns:
+        `keras.Model` from lightness to ab that shares all layers it has with `network`
+        and answers what that does where nothing is known; without the input, `network`
+        itself.
+
+    Raises:
+        ValueError: If known colors take other ways than through `known_term`.
+    """
+    if not takes_known(network):
+        return network
+
+    def call(layer, *args, **kwargs):
+        if not isinstance(layer, keras.layers.Add):
+            return layer(*args, **kwargs)
+        kept = [x for x in args[0] if not layer_of(x).name.endswith(_TERM)]
+        return layer(kept) if len(kept) > 1 else kept[0]
+
+    clone = keras.models.clone_model(
+        network, clone_function=lambda layer: layer, call_function=call
+    )
+    (lightness,) = (x for x in clone.inputs if x.name != "known")
+    try:
+        return keras.Model(lightness, clone.outputs[0], name=network.name)
+    except ValueError as error:
+        raise ValueError(
+            "a network's known colors must be added by `known_term` alone. "
+            f"Received: {network.name}"
+        ) from error
+
+
+def known_layers(network: keras.Model) -> list[str]:
+    """Names the layers that known colors pass on their way into a network's blocks."""
+    found = {"known"}
+    for layer in network.layers:
+        inputs = layer.input if isinstance(layer.input, list) else [layer.input]
+        if inputs and all(layer_of(x).name in found for x in inputs):
+            found.add(layer.name)
+    return sorted(found - {"known"})
 
 
 def without_hints(network: keras.Model, lightness: Any) -> Any:

@@ -70,12 +70,18 @@ def _constants(path):
     kernels: dict[str, np.ndarray] = {}
     biases: dict[str, np.ndarray] = {}
     encoder = set()
-    for detail in interpreter.get_tensor_details():
+    # Graphs share their weights; one for known colors has more of them.
+    details = (
+        (graph, detail)
+        for graph in range(interpreter.num_subgraphs())
+        for detail in interpreter.get_tensor_details(graph)
+    )
+    for graph, detail in details:
         layers = _LAYER.findall(detail["name"])
         # Float16 marks a stored weight here; what is computed from it is float32.
         if not layers or detail["dtype"].__name__ != "float16":
             continue
-        value = interpreter.get_tensor(detail["index"]).astype("float32")
+        value = interpreter.get_tensor(detail["index"], graph).astype("float32")
         prefix, layer = layers[-1]
         if value.ndim == 4:
             # (out, height, width, in), and (1, height, width, channels) of depthwise

@@ -84,22 +84,26 @@ class KerasPredictor(Predictor):
 
         Args:
             name: What messages and reports call it.
-            model: `keras.Model` from lightness to ab.
+            model: `keras.Model` from lightness, with known colors or without, to ab.
+
+        Raises:
+            ValueError: If its known colors cannot be left out, see `without_known`.
         """
         import keras
 
-        from kcolor.models.known import takes_known
+        from kcolor.models.known import takes_known, without_known
 
         super().__init__(name)
         self.model = model
         self.takes_known = takes_known(model)
         self._lock = threading.Lock()
-        self._call = model.predict_on_batch
+        networks = without_known(model), model
         if keras.config.backend() == "tensorflow":
             self.device = tensorflow_device()
-            self._call = _compiled(model)
+            self._plain, self._hinted = map(_compiled, networks)
         else:
             self.device = keras.distribution.list_devices()[0]
+            self._plain, self._hinted = (one.predict_on_batch for one in networks)
 
     def predict_ab(
         self, lightness: np.ndarray, known: np.ndarray | None = None
@@ -108,9 +112,9 @@ class KerasPredictor(Predictor):
         self.check_size(*lightness.shape[1:3])
         named = self.inputs(lightness, known)
         with self._lock:  # The first call builds the function that all share.
-            return np.asarray(
-                self._call(named if self.takes_known else named["lightness"])
-            )
+            if known is None:
+                return np.asarray(self._plain(named["lightness"]))
+            return np.asarray(self._hinted(named))
 
 
 def _compiled(model: "keras.Model") -> Callable:

@@ -20,11 +20,11 @@ import numpy as np
 from kcolor.errors import DataError
 from kcolor.runtimes.network import Predictor, Size
 
-# What a signature takes, sorted, and answers -> whether it takes pictures.
+# What a signature takes, sorted, and answers.
 _CONTRACTS = {
-    ("lightness", "ab", np.float32): False,
-    ("known", "lightness", "ab", np.float32): False,
-    ("image", "colorized", np.uint8): True,
+    ("lightness", "ab", np.float32),
+    ("known", "lightness", "ab", np.float32),
+    ("image", "colorized", np.uint8),
 }
 
 
@@ -45,7 +45,9 @@ class LiteRTPredictor(Predictor):
             path: Path of the file. Each signature has the input `lightness`, float32
                 `(1, height, width, 1)`, and the output `ab`, float32
                 `(1, height, width, 2)`; or `image` and `colorized`, uint8 RGB. Beside
-                `lightness` there may be `known`, float32 `(1, height, width, 3)`.
+                `lightness` there may be `known`, float32 `(1, height, width, 3)`: such
+                signatures serve calls with known colors, and those without only where
+                there is no other.
             threads: Threads that one call may use.
 
         Raises:
@@ -61,13 +63,14 @@ class LiteRTPredictor(Predictor):
         first = self._open()
         if not first:
             raise DataError(f"{self._path}: has no signature")
-        found = {self._contract(key, runner): key for key, runner in first.items()}
-        self.takes_rgb = next(iter(found))[0]
-        details = next(iter(first.values())).get_input_details()
-        self.takes_known = "known" in details
-        self._keys = {size: key for (_, size), key in found.items()}
-        fixed = [size for size in self._keys if size is not None]
-        self.sizes = fixed if len(fixed) == len(self._keys) else None
+        self._keys = {self._contract(key, runner): key for key, runner in first.items()}
+        kinds = {inputs for inputs, _ in self._keys}
+        self.takes_rgb = ("image",) in kinds
+        self.takes_known = ("known", "lightness") in kinds
+        self.needs_known = kinds == {("known", "lightness")}
+        sizes = dict.fromkeys(size for _, size in self._keys)
+        fixed = [size for size in sizes if size is not None]
+        self.sizes = fixed if len(fixed) == len(sizes) else None
         self._idle.append((None, first))
 
     def predict_ab(
@@ -95,7 +98,8 @@ class LiteRTPredictor(Predictor):
         count, height, width, _ = next(iter(named.values())).shape
         size = height, width
         self.check_size(*size)
-        key = self._keys[None if self.sizes is None else size]
+        inputs = tuple(sorted(named))
+        key = self._keys[inputs, None if self.sizes is None else size]
         runners = self._take(size)
         try:
             # Files take one picture at a time; an answer is copied, since the memory
@@ -132,19 +136,18 @@ class LiteRTPredictor(Predictor):
             reason = " ".join(str(error).split())
             raise DataError(f"{self._path}: not a TFLite file ({reason})") from error
 
-    def _contract(self, key: str, runner: Any) -> tuple[bool, Size | None]:
-        # Whether the signature takes pictures, and the size it is fixed to.
+    def _contract(self, key: str, runner: Any) -> tuple[tuple[str, ...], Size | None]:
+        # What the signature takes, sorted, and the size it is fixed to.
         inputs, outputs = runner.get_input_details(), runner.get_output_details()
-        names = (*sorted(inputs), *outputs)
+        names = tuple(sorted(inputs))
         dtypes = {entry["dtype"] for entry in (*inputs.values(), *outputs.values())}
-        takes_rgb = _CONTRACTS.get((*names, *dtypes))
         # `known`, if there is any, has the same height and width.
         shape = next(iter(inputs.values()), {"shape_signature": ()})["shape_signature"]
-        if takes_rgb is None or len(shape) != 4:
+        if (*names, *outputs, *dtypes) not in _CONTRACTS or len(shape) != 4:
             raise DataError(
                 f"{self._path}: not a colorization network, its signature {key!r} is "
                 f"{list(inputs)} -> {list(outputs)}; kcolor's files take `lightness` "
                 "and answer `ab`, or take `image` and answer `colorized`"
             )
         height, width = (int(side) for side in shape[1:3])
-        return takes_rgb, None if min(height, width) < 0 else (height, width)
+        return names, None if min(height, width) < 0 else (height, width)

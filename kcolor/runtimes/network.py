@@ -17,6 +17,8 @@ class Predictor:
         takes_rgb: Whether it takes and gives pictures; it then has `predict_rgb` and
             no `predict_ab`.
         takes_known: Whether it takes known colors beside lightness.
+        needs_known: Whether it never takes lightness alone; it is then told that
+            nothing is known.
         sizes: Picture sizes `(height, width)` that it is fixed to, or None: a network
             then takes any multiples of `stride`, one of pictures any size at all.
         stride: What the sides of a network's input are multiples of.
@@ -26,6 +28,7 @@ class Predictor:
     kind: str
     takes_rgb: bool = False
     takes_known: bool = False
+    needs_known: bool = False
     sizes: list[Size] | None = None
     stride: int = STRIDE
     device: str = "cpu"
@@ -86,25 +89,25 @@ class Predictor:
     def inputs(
         self, lightness: np.ndarray, known: np.ndarray | None
     ) -> dict[str, np.ndarray]:
-        """Names what the network takes.
+        """Names what the network takes in this call.
 
         Args:
             lightness: As for `predict_ab`.
             known: As for `predict_ab`.
 
         Returns:
-            Dict of `lightness` and, if the network takes it, `known`.
+            Dict of `lightness` and, if any are or the network needs it, `known`.
 
         Raises:
             DataError: If colors are known and the network does not take them.
         """
         named = {"lightness": np.asarray(lightness, "float32")}
-        if self.takes_known:
-            if known is None:
-                known = np.zeros((*lightness.shape[:3], 3), "float32")
-            named["known"] = np.asarray(known, "float32")
-        elif known is not None:
+        if known is not None and not self.takes_known:
             raise DataError(f"{self.name}: takes no known colors")
+        if known is None and self.needs_known:
+            known = np.zeros((*lightness.shape[:3], 3), "float32")
+        if known is not None:
+            named["known"] = np.asarray(known, "float32")
         return named
 
     def check_size(self, height: int, width: int) -> None:

@@ -45,7 +45,7 @@ class OnnxPredictor(Predictor):
                 "or without, or `image`"
             )
         self.takes_rgb = names == ["image"]
-        self.takes_known = "known" in names
+        self.takes_known = self.needs_known = "known" in names
         height, width = inputs[0].shape[1:3]  # A name or None where it is free.
         if isinstance(height, int) and isinstance(width, int):
             self.sizes = [(height, width)]

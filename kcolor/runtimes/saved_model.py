@@ -16,7 +16,10 @@ from kcolor.runtimes.network import Predictor
 
 
 class SavedModelPredictor(Predictor):
-    """Runs a SavedModel; `predict_ab` is its bare network (`serving_ab`)."""
+    """Runs a SavedModel; `predict_ab` is its bare network.
+
+    That is `serving_ab`, or `serving_ab_known` where colors are known.
+    """
 
     kind = "saved-model"
 
@@ -42,8 +45,7 @@ class SavedModelPredictor(Predictor):
             raise DataError(f"{path}: not a readable SavedModel") from error
         if "serving_ab" not in self._loaded.signatures:
             raise DataError(f"{path}: has no signature serving_ab")
-        takes = self._loaded.signatures["serving_ab"].structured_input_signature[1]
-        self.takes_known = "known" in takes
+        self.takes_known = "serving_ab_known" in self._loaded.signatures
         self.device = tensorflow_device()
 
     def predict_ab(
@@ -51,7 +53,9 @@ class SavedModelPredictor(Predictor):
     ) -> np.ndarray:
         """Predicts color, see `Predictor.predict_ab`."""
         self.check_size(*lightness.shape[1:3])
-        return self._run("serving_ab", self.inputs(lightness, known), "ab")
+        named = self.inputs(lightness, known)
+        signature = "serving_ab_known" if "known" in named else "serving_ab"
+        return self._run(signature, named, "ab")
 
     def predict_rgb(self, rgb: np.ndarray) -> np.ndarray:
         """Colorizes pictures of any one size, see `Predictor.predict_rgb`."""

@@ -258,8 +258,8 @@ def test_network_without_builtin_operators_is_refused(exotic, tmp_path):
 
 def test_file_with_a_flex_operator_is_refused(exotic, tmp_path, monkeypatch):
     def convert_with_flex(model, functions, fp16):
-        function, spec = functions["serving_default"]
-        concrete = tf.function(function).get_concrete_function(spec)
+        function, specs = functions["serving_default"]
+        concrete = tf.function(function).get_concrete_function(*specs)
         converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], model)
         converter.target_spec.supported_ops = [
             tf.lite.OpsSet.TFLITE_BUILTINS,

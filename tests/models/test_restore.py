@@ -6,6 +6,7 @@ import pytest
 from kcolor import presets
 from kcolor.errors import DataError
 from kcolor.models import build_mobile
+from kcolor.models.known import without_known
 from kcolor.models.restore import restore_mobile
 from kcolor.models.surgery import leaf_layers
 from kcolor.runtimes.keras import load_model
@@ -24,7 +25,7 @@ def random_lightness():
 
 def test_restored_network_answers_what_the_file_does(restored):
     lightness = random_lightness()
-    answer = restored(lightness, training=False)
+    answer = without_known(restored)(lightness, training=False)
     expected = load_predictor("mobile").predict_ab(lightness)
     assert np.abs(expected).max() > 0.05
     np.testing.assert_allclose(answer, expected, atol=1e-4)
@@ -39,11 +40,12 @@ def test_restored_network_has_no_batch_norm_and_can_be_trained(restored):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("backbone", ["mobilenet_v2", "efficientnet_lite0"])
-def test_every_mobile_encoder_comes_back(backbone, tmp_path):
+def test_every_mobile_encoder_comes_back(backbone, known, tmp_path):
     from kcolor.export.tflite import export_tflite
 
-    network = build_mobile(backbone)  # BatchNorm in the encoder too
+    network = build_mobile(backbone, known=known)  # BatchNorm in the encoder too
     rng = np.random.default_rng(0)
     for variable in network.weights:
         values = rng.normal(0, 0.05, variable.shape)
@@ -56,9 +58,14 @@ def test_every_mobile_encoder_comes_back(backbone, tmp_path):
     left = {layer.name for layer in leaf_layers(restored) if layer.weights}
     assert left == {name for name in layers if "bn" not in name.lower()}
     lightness = random_lightness()
-    expected = load_predictor(str(file)).predict_ab(lightness)
+    inputs, hints = lightness, []
+    if known:
+        mask = np.random.default_rng(1).random((*lightness.shape[:3], 1)) < 0.01
+        hints = [(mask * [0.4, -0.3, 1.0]).astype("float32")]
+        inputs = {"lightness": lightness, "known": hints[0]}
+    expected = load_predictor(str(file)).predict_ab(lightness, *hints)
     assert np.abs(expected).max() > 0.01
-    np.testing.assert_allclose(restored(lightness), expected, atol=1e-4)
+    np.testing.assert_allclose(restored(inputs), expected, atol=1e-4)
 
 
 def test_quantized_file_is_refused():
