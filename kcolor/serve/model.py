@@ -2,10 +2,10 @@
 
 A browser's runtime cannot change a picture's size after a file is loaded, and a file in
 which only inputs and outputs are fixed gives wrong colors in silence: sizes computed
-inside it stay as they were. So each canvas gets a copy of the graph in which every
+inside it stay as they were. So each canvas gets a copy of each graph in which every
 shape is a number and whatever followed from shapes alone is a constant. The copies
-share their weights. No structure is assumed; what is constant is found by running the
-file once a canvas. Needs neither TensorFlow nor Keras.
+share their weights. No structure is assumed; what is constant is found by running each
+graph once a canvas. Needs neither TensorFlow nor Keras.
 """
 
 import copy
@@ -24,53 +24,63 @@ from kcolor.images.view import Size
 _WHOLE = (schema.TensorType.INT32, schema.TensorType.INT64, schema.TensorType.BOOL)
 
 
-def signature_name(canvas: Size) -> str:
-    """Names the signature of a canvas.
+def signature_name(canvas: Size, takes_known: bool = False) -> str:
+    """Names a signature of a canvas.
 
     Args:
         canvas: `(height, width)`.
+        takes_known: Whether it takes known colors beside lightness.
 
     Returns:
-        Name, such as `canvas_192x352`, height first.
+        Name, such as `canvas_192x352` or `canvas_192x352_known`, height first.
     """
-    return f"canvas_{canvas[0]}x{canvas[1]}"
+    return f"canvas_{canvas[0]}x{canvas[1]}" + "_known" * takes_known
 
 
 def fix_sizes(content: bytes, canvases: Sequence[Size]) -> bytes:
-    """Makes a file with one signature for each canvas.
+    """Makes a file with the signatures of another for each canvas.
 
     Args:
-        content: Bytes of a `.tflite` network of free size with one signature, from
-            `lightness`, float32 `(1, height, width, 1)`, and any other inputs of that
-            height and width, to `ab`.
-        canvases: `(height, width)` of each signature to make.
+        content: Bytes of a `.tflite` network of free size, whose signatures lead from
+            `lightness`, float32 `(1, height, width, 1)`, and `known`, if they take it,
+            to `ab`.
+        canvases: Each `(height, width)` to make.
 
     Returns:
-        Bytes of a `.tflite` file that answers at each canvas as `content` does.
+        Bytes of a `.tflite` file that answers at each canvas as `content` does. Graphs
+        that take known colors come last: the page leaves them off until they are used.
 
     Raises:
         DataError: If the file is not such a network.
     """
     model = flatbuffer.read(content)
-    if len(model.subgraphs) != 1 or len(model.signatureDefs or []) != 1:
-        raise DataError("the page needs a network of one graph and one signature")
-    source, signature = model.subgraphs[0], model.signatureDefs[0]
-    free = [list(_shape(source.tensors[at])) for at in source.inputs]
-    if any(len(shape) != 4 or -1 not in shape[1:3] for shape in free):
-        raise DataError("the page needs a network of free size; see export --size any")
-    shapes_only = _follow_shapes(source, model)
+    sources, signatures = model.subgraphs, model.signatureDefs or []
+    if sorted(entry.subgraphIndex for entry in signatures) != [*range(len(sources))]:
+        raise DataError("the page needs a network of one graph for each signature")
+    for source in sources:
+        free = [list(_shape(source.tensors[at])) for at in source.inputs]
+        if any(len(shape) != 4 or -1 not in shape[1:3] for shape in free):
+            raise DataError(
+                "the page needs a network of free size; see export --size any"
+            )
     model.subgraphs, model.signatureDefs = [], []
-    for canvas in canvases:
-        # What is not changed is shared: operators, names, quantization.
-        graph, made = copy.copy(source), copy.copy(signature)
-        graph.tensors = [copy.copy(tensor) for tensor in source.tensors]
-        tensors = _measure(content, source.inputs, canvas)
-        _fix(graph, model, shapes_only, tensors)
-        made.signatureKey = signature_name(canvas)
-        made.subgraphIndex = len(model.subgraphs)
-        graph.name = signature_name(canvas)
-        model.subgraphs.append(graph)
-        model.signatureDefs.append(made)
+    interpreter = _open(content)
+    signatures = sorted(signatures, key=lambda s: len(sources[s.subgraphIndex].inputs))
+    for signature in signatures:
+        number = signature.subgraphIndex
+        source = sources[number]
+        shapes_only = _follow_shapes(source, model)
+        for canvas in canvases:
+            # What is not changed is shared: operators, names, quantization.
+            graph, made = copy.copy(source), copy.copy(signature)
+            graph.tensors = [copy.copy(tensor) for tensor in source.tensors]
+            _run(interpreter, signature.signatureKey.decode(), canvas)
+            _fix(graph, number, model, shapes_only, interpreter)
+            name = signature_name(canvas, len(source.inputs) > 1)
+            made.signatureKey = graph.name = name
+            made.subgraphIndex = len(model.subgraphs)
+            model.subgraphs.append(graph)
+            model.signatureDefs.append(made)
     return flatbuffer.write(model)
 
 
@@ -100,39 +110,40 @@ def _follow_shapes(graph: Any, model: Any) -> set[int]:
     return found
 
 
-def _measure(content: bytes, inputs: Sequence[int], canvas: Size) -> Interpreter:
+def _open(content: bytes) -> Interpreter:
     # The reference kernels keep each tensor; a delegate would fuse some away.
-    interpreter = Interpreter(
+    return Interpreter(
         model_content=content,
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         experimental_preserve_all_tensors=True,
         num_threads=2,
     )
-    for entry in interpreter.get_input_details():
-        shape = [1, *canvas, int(entry["shape"][3])]
-        interpreter.resize_tensor_input(entry["index"], shape)
-    interpreter.allocate_tensors()
-    for entry in interpreter.get_input_details():
-        zeros = np.zeros([1, *canvas, int(entry["shape"][3])], entry["dtype"])
-        interpreter.set_tensor(entry["index"], zeros)
-    interpreter.invoke()
-    return interpreter
 
 
-def _fix(graph: Any, model: Any, shapes_only: set[int], run: Interpreter) -> None:
+def _run(interpreter: Interpreter, key: str, canvas: Size) -> None:
+    runner = interpreter.get_signature_runner(key)
+    zeros = {
+        name: np.zeros([1, *canvas, int(entry["shape"][3])], entry["dtype"])
+        for name, entry in runner.get_input_details().items()
+    }
+    runner(**zeros)
+
+
+def _fix(
+    graph: Any, number: int, model: Any, shapes_only: set[int], run: Interpreter
+) -> None:
     for at, tensor in enumerate(graph.tensors):
         tensor.shapeSignature = None
         if at in shapes_only:
-            value = run.get_tensor(at)
+            value = run.get_tensor(at, number)
             buffer = schema.BufferT()
             buffer.data = np.frombuffer(value.tobytes(), np.uint8)
             tensor.buffer = len(model.buffers)
             tensor.shape = list(value.shape)
             model.buffers.append(buffer)
         else:
-            tensor.shape = [
-                int(side) for side in run._get_tensor_details(at, 0)["shape"]
-            ]
+            details = run._get_tensor_details(at, number)
+            tensor.shape = [int(side) for side in details["shape"]]
     graph.operators = [
         operator
         for operator in graph.operators

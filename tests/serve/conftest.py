@@ -7,17 +7,30 @@ from types import SimpleNamespace
 
 import pytest
 
+from kcolor import presets
+
 CHROMIUM = shutil.which("chromium")
 # The network's runtime says through console.error what it does.
 _SAID = ("INFO: ", "WARNING: [npu_registry")
 
 
 @pytest.fixture(scope="module")
-def address():
+def preset(request):
+    """The file that the page's network is made of; `hinted` takes known colors."""
+    if getattr(request, "param", "mobile") == "hinted":
+        return request.getfixturevalue("hinted_tflite")
+    return presets.find("mobile")
+
+
+@pytest.fixture(scope="module")
+def address(preset):
     from kcolor.serve.page_server import PageServer
     from kcolor.serve.site import Site
 
-    with PageServer(("127.0.0.1", 0), Site()) as server:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(presets, "find", lambda name: preset)
+        site = Site()
+    with PageServer(("127.0.0.1", 0), site) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/"

@@ -33,8 +33,11 @@ READ = """async ([content, look]) => {
 
 
 @pytest.fixture(scope="module")
-def colorizer():
-    return Colorizer("mobile")
+def colorizer(preset):
+    return Colorizer(preset)
+
+
+either_network = pytest.mark.parametrize("preset", ["mobile", "hinted"], indirect=True)
 
 
 def as_file(pixels, kind="png", **options):
@@ -98,12 +101,29 @@ def test_toned_photographs_are_colored_as_python_does(visit, colorizer, kind):
     assert_within_a_level(found[..., :3], np.asarray(Image.open(io.BytesIO(expected))))
 
 
+@either_network
 def test_hints_are_enforced_as_python_does(visit, colorizer):
     gray = photograph(301, 452)[..., 1]
     with visit() as (page, _):
         found = color_in_page(page, as_file(gray), 1.2, HINTS)
     expected = colorizer(np.asarray(gray), saturation=1.2, hints=HINTS)
     assert_within_a_level(found[..., :3], expected)
+
+
+def test_two_colors_on_one_spot_are_settled_as_in_python(visit, colorizer):
+    gray = photograph(301, 452)[..., 1]
+    hints = [*HINTS, {"points": [[41, 50]], "color": "#3060a0", "radius": 0}]
+    with visit() as (page, _):
+        found = color_in_page(page, as_file(gray), 1.2, hints)
+    assert_within_a_level(found[..., :3], colorizer(gray, saturation=1.2, hints=hints))
+
+
+@pytest.mark.parametrize("preset", ["hinted"], indirect=True)
+def test_a_network_that_takes_hints_colors_without_them(visit, colorizer):
+    gray = photograph(301, 452)[..., 1]
+    with visit() as (page, _):
+        found = color_in_page(page, as_file(gray), 1.2)
+    assert_within_a_level(found[..., :3], colorizer(np.asarray(gray), saturation=1.2))
 
 
 def test_a_person_colors_hints_and_downloads(visit):
