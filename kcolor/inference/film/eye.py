@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from kcolor.color import host
+from kcolor.color.spread import spread
 from kcolor.images import exif
 from kcolor.inference.colorizer import Colorizer
 from kcolor.inference.film import steady
@@ -80,16 +81,26 @@ class Eye:
             `steady.Small`.
         """
         number, (before, view, cut) = item
-        _, ab = self._colorizer.predict(view, self._orientation)
-        if ab.shape[:2] != view.shape:  # Rounded twice.
-            ab = cv2.resize(ab, view.shape[::-1], interpolation=cv2.INTER_LINEAR)
         dots = self._dots.get(number)
         if dots and self._hints is not None:
-            ab = self._hints.keep(host.lightness(view), ab, dots)
+            known = self._hints.draw(view.shape, dots)
+            ab = spread(host.lightness(view), self._colors(view, known), known)
+        else:
+            ab = self._colors(view)
         motion = None
         if before is not None and not cut and self._is_steady:
             motion = steady.link(before, view)
         return steady.Small(view, ab.astype(np.float16), motion)
+
+    def _colors(self, view, known=None):
+        # What the network says; of known colors only where it takes them.
+        hints = []
+        if known is not None and self._colorizer.network.takes_known:
+            hints.append(exif.upright(known, self._orientation))
+        _, ab = self._colorizer.predict(view, self._orientation, *hints)
+        if ab.shape[:2] != view.shape:  # Rounded twice.
+            ab = cv2.resize(ab, view.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        return ab
 
 
 def orientation_of(rotation: tuple[int, ...] | None) -> int:

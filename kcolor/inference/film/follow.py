@@ -37,7 +37,7 @@ class Hints(Protocol):
     """What a film is told about colors; `kcolor.inference.hints` has the words for it.
 
     `colorize_film` asks for the dots once, has them follow the motion, and gives each
-    frame's dots back with what the network says about it.
+    frame's dots back.
     """
 
     def describe(self) -> Any:
@@ -57,16 +57,15 @@ class Hints(Protocol):
             The dots, on the frames that they were given for.
         """
 
-    def keep(self, view: np.ndarray, ab: np.ndarray, dots: list[Dot]) -> np.ndarray:
-        """Puts known colors in.
+    def draw(self, size: tuple[int, int], dots: list[Dot]) -> np.ndarray:
+        """Draws the known colors of a frame.
 
         Args:
-            view: float32 array `(h, w)`, lightness of the small view, L* / 50 - 1.
-            ab: float32 array `(h, w, 2)`, what the network says, a* and b* / 110.
+            size: Height and width of the small view, as stored.
             dots: The dots of this frame.
 
         Returns:
-            float32 array like `ab`.
+            float32 array `(h, w, 3)`: a* and b* / 110 and a mask, 0 or 1.
         """
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from kcolor.color.spread import spread
 from kcolor.errors import DataError
 from kcolor.images import exif
 from kcolor.inference.film.follow import Dot
@@ -66,11 +65,11 @@ class KnownColors:
             ]
         return dots
 
-    def keep(self, view: np.ndarray, ab: np.ndarray, dots: list[Dot]) -> np.ndarray:
-        """Puts known colors in, see `follow.Hints`."""
-        known = np.zeros((*view.shape, 3), "float32")
+    def draw(self, size: tuple[int, int], dots: list[Dot]) -> np.ndarray:
+        """Draws the known colors of a frame, see `follow.Hints`."""
+        known = np.zeros((*size, 3), "float32")
         for dot in dots:
             x, y = round(dot.x), round(dot.y)
-            if 0 <= x < view.shape[1] and 0 <= y < view.shape[0]:
+            if 0 <= x < size[1] and 0 <= y < size[0]:
                 known[y, x] = (*dot.meaning, 1)
-        return spread(view, np.ascontiguousarray(ab, "float32"), known)
+        return known

@@ -96,18 +96,18 @@ def test_a_film_lying_on_its_side_stays_so_and_is_seen_upright(
     source = write_film(tmp_path / "film.mp4", lying, rotation=QUARTER_TURN)
     target = tmp_path / "color.mp4"
     seen = []
-    run = type(colorizer.network).__call__
+    predict = colorizer.network.predict_ab
 
-    def spy(network, lightness):
-        seen.append(lightness.shape)
-        return run(network, lightness)
+    def spy(lightness):
+        seen.append(lightness.shape[1:3])
+        return predict(lightness)
 
-    monkeypatch.setattr(type(colorizer.network), "__call__", spy)
+    monkeypatch.setattr(colorizer.network, "predict_ab", spy)
     colorize_film(colorizer, source, target)
     before, after = read_film(source), read_film(target)
     assert after.rotation == before.rotation == -90
     assert after.lumas[0].shape == (160, 96)
-    assert all(height < width for height, width in seen)
+    assert seen and all(height < width for height, width in seen)
 
 
 @pytest.mark.parametrize(
@@ -181,12 +181,12 @@ class RedDot:
         assert orientation == 1 and frame == (96, 160)
         return [Dot(12, size[1] / 2, size[0] / 2)]
 
-    def keep(self, view, ab, dots):
-        ab = ab.copy()
+    def draw(self, size, dots):
+        known = np.zeros((*size, 3), "float32")
         for dot in dots:
             x, y = round(dot.x), round(dot.y)
-            ab[max(0, y - 20) : y + 20, max(0, x - 20) : x + 20] = 0.6, 0.4
-        return ab
+            known[max(0, y - 20) : y + 20, max(0, x - 20) : x + 20] = 0.6, 0.4, 1
+        return known
 
 
 def test_hints_follow_the_motion_through_their_shot(tmp_path, colorizer, grays):
@@ -215,6 +215,33 @@ def test_a_hint_by_hand_follows_the_motion(tmp_path, colorizer, grays):
         x, y = round(80 - 1.5 * (number - 12)), round(48 - 0.5 * (number - 12))
         red, green, _ = frame[y - 1 : y + 2, x - 1 : x + 2].mean(axis=(0, 1))
         assert red - green > 25, number
+
+
+def test_a_network_that_takes_hints_has_them_in_films_too(
+    tmp_path, hinted_tflite, grays
+):
+    colorizer = Colorizer(hinted_tflite, threads=1)
+    lying = [np.ascontiguousarray(np.rot90(gray)) for gray in grays[:6]]
+    write_film(tmp_path / "level.mkv", grays[:6])
+    write_film(tmp_path / "turned.mp4", lying, rotation=QUARTER_TURN)
+    hint = {"x": 150, "y": 10, "color": "#c02020", "radius": 4, "frame": 2}
+
+    def corner(name, **hints):
+        target = tmp_path / f"color-{len(hints)}-{name}"
+        colorize_film(colorizer, tmp_path / name, target, **hints)
+        frames = np.array(read_film(target).frames, "float32")
+        if name == "turned.mp4":
+            frames = np.rot90(frames, -1, axes=(1, 2))
+        return frames[:, 64:, :48].mean(axis=(1, 2))  # far from the hint
+
+    plain, level, turned = (
+        corner("level.mkv"),
+        corner("level.mkv", hints=KnownColors(as_hints([hint]), "level.mkv")),
+        corner("turned.mp4", hints=KnownColors(as_hints([hint]), "turned.mp4")),
+    )
+    assert np.abs(level - plain).max(axis=1).min() > 4
+    # Encoded with losses, each in its own way.
+    assert np.abs(level - turned).max() < 2
 
 
 def test_a_hint_behind_the_end_is_refused(tmp_path, colorizer, grays):
