@@ -6,7 +6,8 @@ Each model is a file beside this one:
 
 - `[common]` and each of `[[stages]]` hold options of `kcolor fit`, by the names of
   `FitOptions`: several weighted sources, a validation source, sizes, rates. A stage
-  goes on from what the one before it left; the first names `backbone_weights`.
+  goes on from what the one before it left; the first names `backbone_weights`. From
+  the first stage with `hints_share` on, `mobile` takes known colors.
 - `start` in a stage says otherwise: `encoder_from`, another model's trained encoder
   under a fresh decoder; `end_at_level`, a fresh network that ends at a pyramid level;
   `grown`, the whole network around the layers that the stage before it trained.
@@ -32,6 +33,8 @@ HERE = Path(__file__).resolve().parent
 PRESETS = HERE.parent / "kcolor" / "presets"
 NAMES = sorted(path.stem for path in HERE.glob("*.toml"))
 METRICS = ("psnr", "ssim", "lpips", "ciede2000", "colorfulness")
+# Test pictures that are colorized with more and more hints; each takes a second.
+HINTED = 500
 _SMOKE = {"epochs": 2, "steps_per_epoch": 4, "batch_size": 8, "val_images": 8}
 
 
@@ -219,12 +222,30 @@ def measure(recipe, files, options):
     for entry in protocol["models"].values():
         entry["path"] = Path(entry["path"]).name
     speed = benchmark([str(file) for file in files.values()], threads=[1])
-    milliseconds = [round(row["latency_ms"]["median"], 1) for row in speed["rows"]]
+    milliseconds = {False: {}, True: {}}
+    for row in speed["rows"]:
+        median = round(row["latency_ms"]["median"], 1)
+        milliseconds[row["hints"]][Path(row["model"]).stem] = median
     return {
         "evaluation": figures,
-        "milliseconds": dict(zip(files, milliseconds, strict=True)),
+        "hints": measure_hints(predictors, recipe, options),
+        "milliseconds": milliseconds[False],
+        "hinted_milliseconds": milliseconds[True],
         "machine": speed["machine"],
     }
+
+
+def measure_hints(predictors, recipe, options):
+    """Measures those that take known colors with more and more of them, or none."""
+    from kcolor.evaluation.hint_curve import hint_curve
+
+    hinted = [predictor for predictor in predictors if predictor.takes_known]
+    if not hinted:
+        return None
+    limit = min(HINTED, options.limit or HINTED)
+    curve = hint_curve(hinted, recipe["test"], limit=limit)
+    # They are drawn again from the pictures' names.
+    return {key: curve[key] for key in ("protocol", "rows")}
 
 
 def write_cards(recipe, runs, files, measured, options):
@@ -241,6 +262,9 @@ def write_cards(recipe, runs, files, measured, options):
             **common,
             "figures": of_one(measured["evaluation"], name),
         }
+        if name in measured["hinted_milliseconds"]:
+            result["hinted_milliseconds"] = measured["hinted_milliseconds"][name]
+            result["hints"] = hints_of_one(measured["hints"], name)
         (options.results / f"{name}.json").write_text(
             json.dumps(result, indent=1) + "\n"
         )
@@ -267,8 +291,17 @@ def card_text(result):
     machine = {key: result["machine"][key] for key in ("processor", "cores")}
     keys = ("name", "system", "bundled", "parameters", "megabytes", "milliseconds")
     prose = ("sha256", "license", "intended_use", "data", "seen")
+    hinted = {}
+    if "hints" in result:
+        row = result["hints"]["rows"][-1]
+        curve = zip(row["hints"], row["psnr"], strict=True)
+        hinted = {
+            "hinted_milliseconds": result["hinted_milliseconds"],
+            "psnr_by_hints": {str(count): _rounded(value) for count, value in curve},
+        }
     card = {
         **{key: result[key] for key in keys},
+        **hinted,
         "machine": machine,
         **{key: result[key] for key in prose},
         "figures": {"protocol": protocol, "rows": rows},
@@ -360,6 +393,13 @@ def of_one(figures, name):
         if {entry["a"], entry["b"]} == {"gray", name}
     ]
     return figures
+
+
+def hints_of_one(curve, name):
+    """Keeps what hints do without a network, beside NAME, and inside NAME."""
+    names = ("gray + spread alone", f"{name} + spread", f"{name}, hinted")
+    rows = {row["model"]: row for row in curve["rows"]}
+    return {**curve, "rows": [rows[name] for name in names]}
 
 
 if __name__ == "__main__":

@@ -87,3 +87,57 @@ def test_a_card_is_short_and_says_what_was_measured(file, run):
         assert row["model"] == full["model"]
         assert row["psnr"] == pytest.approx(full["psnr"], abs=0.005)
         assert row["psnr_ci95"] == pytest.approx(full["psnr_ci95"], abs=0.005)
+
+
+def test_a_last_stage_with_hints_grows_the_network_of_the_stage_before(
+    run, options, monkeypatch, tmp_path
+):
+    from kcolor.models import build_mobile
+    from kcolor.models.known import takes_known
+    from kcolor.training.trainer import build_trainer
+
+    (tmp_path / "new.toml").write_text(
+        'system = "mobile"\n[common]\ndata = ["{corpus}/people.tar"]\n'
+        "[[stages]]\nsize = 64\n[[stages]]\nsize = 64\nhints_share = 0.5\n"
+    )
+    monkeypatch.setattr(run, "HERE", tmp_path)
+    recipe = run.read("new", options)
+    trained = build_mobile()
+    head = trained.get_layer("head")
+    head.bias.assign([0.3, -0.2])
+    trained.save(tmp_path / "one.keras")
+    begin = run.start(recipe, 1, [tmp_path / "one.keras"], options)
+    chosen = FitOptions("mobile", "two", **recipe["stages"][1], **begin)
+    network = build_trainer(chosen).network
+    assert takes_known(network)
+    # What `export` takes for the head, whose colors it makes stronger.
+    last = [layer for layer in network.layers if layer.weights][-1]
+    assert last.name == "head"
+    assert last.get_weights()[1].tolist() == pytest.approx([0.3, -0.2])
+
+
+def test_a_card_says_what_hints_bring(run):
+    file = "mobile"
+    result = json.loads((FOLDER / "results" / f"{file}.json").read_text())
+    result |= RECIPES[FILES[file]]["card"]
+    curve = {
+        "protocol": {"name": "sig17", "images": 500},
+        "rows": [
+            {"model": model, "hints": [0, 1], "psnr": [24.0 + at, 25.0123 + at]}
+            for at, model in enumerate(
+                ["gray + spread alone", "a + spread", "a, hinted", "mobile + spread"]
+            )
+        ],
+    }
+    hints = run.hints_of_one(curve, "a")
+    assert [row["model"] for row in hints["rows"]] == [
+        "gray + spread alone",
+        "a + spread",
+        "a, hinted",
+    ]
+    text = run.card_text({**result, "hints": hints, "hinted_milliseconds": 25.1})
+    card = json.loads(text)
+    assert card["psnr_by_hints"] == {"0": 26.0, "1": 27.01}
+    assert card["hinted_milliseconds"] == 25.1
+    assert len(text.encode()) <= 2000
+    assert "psnr_by_hints" not in json.loads(run.card_text(result))
