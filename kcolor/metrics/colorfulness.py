@@ -1,7 +1,7 @@
 """Colorfulness of an image, in the signed form of Hasler and Suesstrunk.
 
-A variant in circulation takes absolute values of the two opponent channels; its figures
-are lower and cannot be compared.
+A variant in circulation takes absolute values of the two opponent channels: the
+`unsigned` figures. They differ, mostly downwards, and cannot be compared.
 """
 
 import keras
@@ -29,6 +29,23 @@ def colorfulness(images: keras.KerasTensor) -> keras.KerasTensor:
     section 7, metric M3.
     """
     return opponent_colorfulness(as_stored(images, "images"))
+
+
+def colorfulness_unsigned(images: keras.KerasTensor) -> keras.KerasTensor:
+    """Computes the variant that most tables of the field show under the same name.
+
+    Args:
+        images: See `colorfulness`.
+
+    Returns:
+        Float32 tensor `(batch,)`, 0 for gray, in units of 8-bit levels.
+
+    Raises:
+        ValueError: If the shape or dtype is another.
+
+    Source: what DDColor's `basicsr/metrics/colorfulness.py` computes.
+    """
+    return opponent_colorfulness(as_stored(images, "images"), unsigned=True)
 
 
 def colorfulness_difference(
