@@ -84,6 +84,12 @@ def write_json(path: Path | str, content: Any) -> None:
         file.write((json.dumps(content, indent=2) + "\n").encode())
 
 
+def user_cache() -> Path:
+    """Returns the folder of what may be deleted: made, computed or downloaded again."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "kcolor"
+
+
 def remove_leftovers(folder: Path | str) -> None:
     """Removes the temporary files that killed processes left in a folder.
 

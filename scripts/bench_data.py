@@ -141,7 +141,7 @@ def _write_sources(arguments, folder):
     pictures = folder / "pictures"
     pictures.mkdir()
     for number, name in enumerate(source.names[: arguments.images]):
-        data = source.content(number)
+        data, _ = source.content(number)
         if not isinstance(data, bytes):
             raise SystemExit(f"{source.path}: must hold picture files, not an array")
         (pictures / f"{number:06d}{Path(name).suffix}").write_bytes(data)

@@ -21,7 +21,7 @@ ALLOWED = {
     "presets": _LEAVES,
     "models": _BASE,
     "losses": {"color"},
-    "metrics": {"color", "errors", "models"},
+    "metrics": {"color", "errors", "files", "models"},
     "data": _BASE,
     "runtimes": _BASE | {"models"},
     "inference": _BASE | {"runtimes"},

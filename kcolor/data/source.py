@@ -32,6 +32,8 @@ _SAMPLE_PHOTOGRAPHS = (
     "motorcycle_left.png",
     "rocket.jpg",
 )
+# Bytes of a file, or uint8 RGB where a source holds arrays.
+Stored = bytes | np.ndarray
 
 
 class Reader(Protocol):
@@ -42,7 +44,7 @@ class Reader(Protocol):
         """The files' POSIX paths inside the source."""
         ...
 
-    def read(self, position: int) -> bytes | np.ndarray:
+    def read(self, position: int) -> Stored:
         """Returns a file's bytes, or a picture that is decoded already."""
         ...
 
@@ -83,7 +85,7 @@ class Source:
     def __init__(
         self,
         path: Path | str,
-        read: Callable[[int], bytes | np.ndarray],
+        read: Callable[[int], Stored],
         names: Sequence[str],
         color: Sequence[int] | np.ndarray,
         gray: Sequence[int] | np.ndarray | None = None,
@@ -104,9 +106,7 @@ class Source:
         self.path = str(path)
         self.names: Sequence[str] = names.take(order)
         self.paired = gray is not None
-        self.weights = [1.0] * len(names)
-        if weights is not None:
-            self.weights = [weights[i] for i in order]
+        self.weights = [1.0 if weights is None else weights[i] for i in order]
         self._read = read
         self._color = np.asarray(color, np.int64)[order]
         self._gray = None if gray is None else np.asarray(gray, np.int64)[order]
@@ -126,20 +126,21 @@ class Source:
         with self._lock:
             return self._failure
 
-    def content(self, index: int) -> bytes | np.ndarray:
-        """Returns a color picture as it is stored.
+    def content(self, index: int) -> tuple[Stored, Stored | None]:
+        """Returns a color picture and its gray partner as they are stored.
 
         Args:
             index: Position in `names`.
 
         Returns:
-            Bytes of its file, or uint8 RGB where the source holds arrays.
+            Tuple of both; the second is None where there is none.
 
         Raises:
-            OSError: If the file cannot be read.
+            OSError: If a file cannot be read.
             ValueError: If its archive is damaged there.
         """
-        return self._read(self._color[index])
+        gray = None if self._gray is None else self._read(self._gray[index])
+        return self._read(self._color[index]), gray
 
     def read(self, index: int, short_side: int | None = None) -> np.ndarray:
         """Reads one color picture.

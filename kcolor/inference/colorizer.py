@@ -17,6 +17,7 @@ from kcolor.errors import DataError
 from kcolor.images import exif, view
 from kcolor.images.page import to_8_bits
 from kcolor.parallel import cores
+from kcolor.runtimes.network import Predictor
 from kcolor.runtimes.resolve import load_predictor
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Colorizer:
 
     def __init__(
         self,
-        model: Path | str = "mobile",
+        model: Predictor | Path | str = "mobile",
         *,
         saturation: float = 1.0,
         blend: float = 1.0,
@@ -46,8 +47,9 @@ class Colorizer:
         """Opens the network.
 
         Args:
-            model: What `kcolor.runtimes.resolve.resolve` takes. A `.tflite` network
-                needs neither TensorFlow nor Keras; others need their own runtime.
+            model: What `kcolor.runtimes.resolve.resolve` takes, or an open network. A
+                `.tflite` file needs neither TensorFlow nor Keras; others need their own
+                runtime.
             saturation: Factor of a* and b*; 0 gives gray, 1 what the network says.
             blend: Share of the colorized picture, in `[0, 1]`; the rest is the input.
             upsampling: `"guided"`: colors follow the edges of the photograph.
@@ -76,12 +78,14 @@ class Colorizer:
         self.blend = blend
         self.upsampling = upsampling
         self.threads = threads or cores()
-        self.network = load_predictor(model, self.threads)
+        if isinstance(model, str | Path):
+            model = load_predictor(model, self.threads)
+        self.network = model
         if self.network.takes_rgb:
             raise DataError(
-                f"{model}: takes RGB (it was exported with --io rgb); colorizing at "
-                "full size needs a network, which kcolor export writes with "
-                "--io network"
+                f"{self.network.name}: takes RGB (it was exported with --io rgb); "
+                "colorizing at full size needs a network, which kcolor export writes "
+                "with --io network"
             )
         self.canvases = self._canvases(render_size)
 

@@ -14,6 +14,7 @@ import keras
 from keras import ops
 
 from kcolor.errors import DataError
+from kcolor.files import user_cache
 from kcolor.metrics.lpips_networks import WIDTHS, alexnet, squeezenet
 from kcolor.metrics.stored import as_float, pair_as_stored
 from kcolor.models.weights import assign_weights, read_safetensors, to_keras_names
@@ -77,8 +78,7 @@ def usual_weights(backbone: str = "alex") -> Path:
     """
     if backbone == "alex":
         return Path(__file__).parent / "weights" / _file_name(backbone)
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "kcolor" / _file_name(backbone)
+    return user_cache() / _file_name(backbone)
 
 
 def _file_name(backbone):
