@@ -4,19 +4,19 @@ import cv2
 import numpy as np
 
 from kcolor.color.graph import join, split
+from kcolor.runtimes.network import Predictor
 
 
-class Tinted:
+class Tinted(Predictor):
     """Predicts an ab that depends on the lightness of each pixel, and on no other."""
 
     kind = "stand-in"
-    takes_rgb = False
-    takes_known = False
 
     def __init__(self, name="tinted", strength=0.1):
-        self.name, self.strength = name, strength
+        super().__init__(name)
+        self.strength = strength
 
-    def predict_ab(self, lightness):
+    def predict_ab(self, lightness, known=None):
         one, other = np.sin(3 * lightness), np.cos(2 * lightness)
         ab = np.concatenate([one, other], axis=-1)
         return (self.strength * ab).astype("float32")
@@ -25,7 +25,7 @@ class Tinted:
 class Reversed(Tinted):
     """Hands back its batch in another order."""
 
-    def predict_ab(self, lightness):
+    def predict_ab(self, lightness, known=None):
         return super().predict_ab(lightness)[::-1]
 
 
@@ -54,6 +54,9 @@ class Reshuffled:
 
     def gray(self, index):
         return None
+
+    def content(self, index):
+        return self._source.content(index)
 
 
 def scene(seed, height, width):

@@ -12,7 +12,8 @@ from kcolor.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "index.md"]
-PAGES += [ROOT / "docs" / "evaluation.md", *(ROOT / "docs" / "guides").glob("*.md")]
+PAGES += [ROOT / "docs" / f"{page}.md" for page in ("evaluation", "protocols")]
+PAGES += [*(ROOT / "docs" / "guides").glob("*.md")]
 PAGES += [ROOT / "examples" / "first_hour.ipynb", *(ROOT / "examples").glob("*.py")]
 PAGES += [
     ROOT / "export" / part / "README.md" for part in ("cluster", "mobile", "serving")

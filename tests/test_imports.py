@@ -26,7 +26,7 @@ ALLOWED = {
     "runtimes": _BASE | {"models"},
     "inference": _BASE | {"runtimes"},
     "training": _BASE | {"data", "losses", "metrics", "models", "runtimes"},
-    "evaluation": _BASE | {"data", "metrics", "models", "runtimes"},
+    "evaluation": _BASE | {"data", "inference", "metrics", "models", "runtimes"},
     "export": _BASE
     | {"benchmark", "data", "evaluation", "metrics", "models", "runtimes"},
     "benchmark": _BASE | {"data", "runtimes"},

@@ -16,21 +16,55 @@ from kcolor.errors import DataError
     metavar="SRC",
     help="Folder, .tar or .zip of color photographs, or with color/ and gray/ in it.",
 )
-@click.option("--size", default=256, help="Side to resize to.")
+@click.option(
+    "--protocol",
+    metavar="NAME",
+    help="square256: whole pictures, made square. center256: their central squares. "
+    "original: full size, as colorize does it.  [default: the manifest's or square256]",
+)
+@click.option("--size", type=int, help="Side to resize to, instead of 256.")
+@click.option(
+    "--manifest",
+    metavar="FILE",
+    help="Measure the very pictures that a manifest names; fail at any other.",
+)
+@click.option(
+    "--write-manifest",
+    metavar="FILE",
+    help="Write a manifest: names, what is measured of each, SHA-256.",
+)
 @click.option(
     "--limit", type=int, help="Pictures to use, spread over the list.  [default: all]"
 )
 @click.option(
     "--metrics",
     metavar="LIST",
-    help="Of psnr, ssim, lpips, lpips_squeeze, ciede2000, colorfulness, chroma_excess, "
-    "with commas between them.  [default: all but lpips_squeeze and chroma_excess]",
+    help="Of psnr, ssim, lpips, lpips_squeeze, ciede2000, colorfulness, "
+    "colorfulness_unsigned, chroma_excess, fid, kid, with commas between them.  "
+    "[default: all but lpips_squeeze, colorfulness_unsigned, chroma_excess, fid and "
+    "kid]",
 )
 @click.option(
     "--lpips-weights",
     metavar="FILE",
     help="Parameters of LPIPS.  [default: $KCOLOR_LPIPS_WEIGHTS, or AlexNet's that "
     "come with kcolor and SqueezeNet's in the user's cache]",
+)
+@click.option(
+    "--fid-features",
+    type=click.Choice(["inception", "alexnet"]),
+    default="inception",
+    help="Network of FID and KID. alexnet comes with kcolor; figures of different "
+    "networks cannot be compared.",
+)
+@click.option(
+    "--fid-weights",
+    metavar="FILE",
+    help="InceptionV3's parameters, as keras.applications publishes them without the "
+    "classifier.  [default: downloaded once]",
+)
+@click.option(
+    "--force", is_flag=True, help="Measure FID and KID of too few pictures, too."
 )
 @click.option("--by-group", is_flag=True, help="Add the figures of each subfolder.")
 @click.option(
@@ -69,6 +103,7 @@ def evaluate(
     json_file: str | None,
     per_image: str | None,
     report: str | None,
+    write_manifest: str | None,
     **options: Any,
 ) -> None:
     """Measure MODELs against the truth, always beside the row gray.
@@ -83,17 +118,22 @@ def evaluate(
     # TensorFlow writes about its own affairs while it compiles.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    for file in filter(None, (json_file, per_image)):
+    for file in filter(None, (json_file, per_image, write_manifest)):
         folder = Path(file).absolute().parent
         if not os.access(folder, os.W_OK):
             raise DataError(f"{file}: cannot be written; {folder} is not writable")
     if options["before_after"] and len(models) % 2:
         raise click.UsageError("--before-after needs an even number of models.")
     if options["hint_counts"] is not None:
-        _hint_curve(models, data, metrics, json_file, per_image, report, options)
+        others = (metrics, per_image, write_manifest)
+        _hint_curve(models, data, json_file, report, options, others)
         return
+    if write_manifest and options["limit"] is not None:
+        raise click.UsageError(
+            "--write-manifest names all pictures; it does not go with --limit."
+        )
     from kcolor.data.source import open_source
-    from kcolor.evaluation import tables
+    from kcolor.evaluation import manifest, tables
     from kcolor.evaluation.measure import measure, render
     from kcolor.evaluation.protocol import Options
     from kcolor.evaluation.report import write_report
@@ -105,10 +145,9 @@ def evaluate(
     from kcolor.runtimes.resolve import load_predictor
 
     keep_freed_memory()
-    measuring = ("size", "limit", "lpips_weights", "batch_size", "self_check")
     how = Options(
         metrics=metrics and [name.strip() for name in metrics.split(",")],
-        **{name: options[name] for name in measuring},
+        **{name: options[name] for name in _MEASURING},
     )
     source = open_source(data)
     predictors = [load_predictor(model) for model in models]
@@ -128,6 +167,8 @@ def evaluate(
         click.echo(tables.markdown_rows(group["rows"]) + "\n")
     for sentence in tables.statements(result):
         click.echo(sentence)
+    if write_manifest and measured.manifest:
+        manifest.write_manifest(write_manifest, measured.manifest)
     if json_file:
         write_json(json_file, tables.to_json(result))
     if per_image:
@@ -137,13 +178,27 @@ def evaluate(
             report,
             result,
             measured,
-            lambda names: render(predictors, source, names, size=how.size),
+            lambda names: render(predictors, source, names, how),
             before_after=options["before_after"],
         )
         click.echo(f"\n{page}")
 
 
-def _hint_curve(models, data, metrics, json_file, per_image, report, options):
+_MEASURING = (
+    "protocol",
+    "size",
+    "manifest",
+    "limit",
+    "lpips_weights",
+    "fid_features",
+    "fid_weights",
+    "force",
+    "batch_size",
+    "self_check",
+)
+
+
+def _hint_curve(models, data, json_file, report, options, others):
     from pathlib import Path
 
     from kcolor.evaluation import hint_curve
@@ -151,8 +206,9 @@ def _hint_curve(models, data, metrics, json_file, per_image, report, options):
     from kcolor.progress import progress_bar
     from kcolor.runtimes.resolve import load_predictor
 
-    others = ("self_check", "by_group", "before_after", "lpips_weights")
-    if metrics or per_image or any(options[name] for name in others):
+    names = ["self_check", "by_group", "before_after", "lpips_weights"]
+    names += ["protocol", "manifest", "fid_weights", "force"]
+    if any((*others, *(options[name] for name in names))):
         raise click.UsageError(
             "--hint-curve measures PSNR alone; of the others it takes --size, --limit, "
             "--seed, --json and --report."
@@ -171,7 +227,7 @@ def _hint_curve(models, data, metrics, json_file, per_image, report, options):
             data,
             counts=counts,
             protocol=options["hint_protocol"],
-            size=options["size"],
+            size=options["size"] or 256,
             limit=options["limit"],
             seed=options["seed"],
             progress=show,

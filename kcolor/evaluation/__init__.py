@@ -22,10 +22,15 @@ def evaluate(
     models: Iterable[Predictor | Path | str],
     data: Source | Path | str | None,
     *,
-    size: int = Options.size,
+    protocol: str | None = Options.protocol,
+    size: int | None = Options.size,
+    manifest: Path | str | None = Options.manifest,
     limit: int | None = Options.limit,
     metrics: Iterable[str] | None = Options.metrics,
     lpips_weights: Path | str | None = Options.lpips_weights,
+    fid_features: str = Options.fid_features,
+    fid_weights: Path | str | None = Options.fid_weights,
+    force: bool = Options.force,
     batch_size: int = Options.batch_size,
     by_group: bool = False,
     self_check: bool = Options.self_check,
@@ -37,11 +42,18 @@ def evaluate(
     Args:
         models: What `kcolor.runtimes.resolve.load_predictor` takes, or its results.
         data: What `kcolor.data.source.open_source` takes, or its result.
-        size: Side in pixels that every picture is resized to.
+        protocol: One of `kcolor.evaluation.framing.PROTOCOLS`, see there. None:
+            what the manifest says, or `"square256"`.
+        size: Side in pixels that replaces the protocol's.
+        manifest: File that says which pictures the source must hold, see
+            `kcolor.evaluation.manifest`.
         limit: Number of pictures to use, spread evenly over the sorted list; None: all.
         metrics: Names from `kcolor.evaluation.protocol.METRICS`. None: all but
-            `lpips_squeeze` and `chroma_excess`.
+            `lpips_squeeze`, `colorfulness_unsigned`, `chroma_excess`, `fid` and `kid`.
         lpips_weights: What `kcolor.metrics.lpips.find_weights` takes.
+        fid_features: What `kcolor.evaluation.features.load_features` takes.
+        fid_weights: What it takes, too.
+        force: Whether FID and KID are measured of fewer pictures than features.
         batch_size: Pictures per step. The figures do not depend on it.
         by_group: Whether to add the figures of each subfolder.
         self_check: Whether to add the rows `truth`, `sepia` and `shuffled` and to fail
@@ -55,13 +67,19 @@ def evaluate(
     Raises:
         ValueError: If an argument is out of its range.
         DataError: If a model or picture cannot be used, a metric is asked for whose
-            parameters are not found, or the self-check fails.
+            parameters are not found, the source is not what the manifest says, or the
+            self-check fails.
     """
     options = Options(
+        protocol=protocol,
         size=size,
+        manifest=manifest,
         limit=limit,
         metrics=metrics,
         lpips_weights=lpips_weights,
+        fid_features=fid_features,
+        fid_weights=fid_weights,
+        force=force,
         batch_size=batch_size,
         self_check=self_check,
     )

@@ -12,6 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from kcolor.data.source import Source, open_source
+from kcolor.evaluation.distances import Distances
+from kcolor.evaluation.features import load_features
+from kcolor.evaluation.framing import Framing
+from kcolor.evaluation.full_size import FullSizePainter
+from kcolor.evaluation.manifest import Entry, Manifest
 from kcolor.evaluation.measurements import Measurements
 from kcolor.evaluation.protocol import (
     CHECK_ROWS,
@@ -19,9 +24,9 @@ from kcolor.evaluation.protocol import (
     GRAY,
     METRICS,
     Options,
-    describe,
 )
-from kcolor.evaluation.reader import Reader
+from kcolor.evaluation.reader import Pair, Reader
+from kcolor.evaluation.record import describe
 from kcolor.evaluation.rows import Painter, describe_rows, load_rows
 from kcolor.evaluation.scorers import Scorers, find_networks
 from kcolor.evaluation.self_check import CheckRows
@@ -48,39 +53,61 @@ def measure(
         The figures of every picture.
 
     Raises:
-        ValueError: If the self-check is asked for and there are fewer than 2 pictures.
+        ValueError: If the self-check is asked for and there are fewer than 2 pictures,
+            or they have many sizes.
         DataError: If a model or picture cannot be used, a metric is asked for whose
-            parameters are not found, or a gray picture and its color partner differ.
+            parameters are not found, a gray picture and its color partner differ, or
+            the source is not what the manifest says.
     """
     start = time.monotonic()
     options = options or Options()
+    frame, manifest = options.open()
     source = _open(data)
-    networks, missing = find_networks(options)
-    metrics = [m for m in METRICS if m in options.chosen and m not in missing]
-    painter = Painter(load_rows(models))
-    reader = Reader(source, options.size)
+    if manifest:
+        manifest.check(source)
+    networks = find_networks(options)
+    metrics = [metric for metric in METRICS if metric in options.chosen]
+    painter = _painter(frame, models)
+    reader = Reader(source, frame, manifest)
     indices = evenly_spaced(len(source), options.limit)
-    check_rows = CheckRows(reader, painter, indices) if options.self_check else None
+    check_rows = None
+    if options.self_check and isinstance(painter, Painter):
+        check_rows = CheckRows(reader, painter, indices)
     columns = [GRAY, *painter.rows, *(CHECK_ROWS if check_rows else ())]
-    score = Scorers(columns, metrics, networks)
+    any_size = frame.size is None
+    score = Scorers(columns, metrics, networks, any_size=any_size)
+    of_sets = [metric for metric in metrics if COLUMNS[metric].of_set]
+    distances = None
+    if of_sets:
+        distances = Distances(
+            load_features(options.fid_features, options.fid_weights),
+            columns,
+            len(indices),
+            manifest=manifest if options.limit is None else None,
+            force=options.force,
+        )
 
     figures, correlations = [], []
-    done = 0
-    for batch, count in _batches(reader, check_rows, indices, options.batch_size):
-        truth, shown, pictures = _paint(batch, painter, reader.paired)
+    entries: list[Entry] = []
+    batch_size = 1 if any_size else options.batch_size
+    for pairs, others, count in _batches(reader, check_rows, indices, batch_size):
+        truth, shown, pictures = _paint(pairs, painter, reader.paired)
         if check_rows:
-            if not done:
+            if not entries:
                 check_rows.check_neighbors(shown, pictures)
-            pictures["truth"], pictures["shuffled"] = batch[2:]
+            pictures["truth"], pictures["shuffled"] = others
             pictures["sepia"] = check_rows.sepia(shown)
             found = check_rows.correlations(truth, pictures)
             correlations.append({row: values[:count] for row, values in found.items()})
         scores = score(truth, pictures)
         figures.append({key: values[:count] for key, values in scores.items()})
-        done += count
+        if distances:
+            distances.add(truth, pictures, count)
+        entries += [pair.entry for pair in pairs[:count]]
         if progress:
-            progress(done, len(indices))
+            progress(len(entries), len(indices))
     names = [source.names[i] for i in indices]
+    measured = Manifest(frame.name, dict(zip(names, entries, strict=True)))
     together = _concatenated(figures)
     return Measurements(
         names=names,
@@ -94,10 +121,18 @@ def measure(
         },
         models=describe_rows(painter.rows),
         protocol=describe(
-            source, names, options, metrics, networks, time.monotonic() - start
+            source,
+            names,
+            options,
+            frame,
+            measured,
+            metrics,
+            networks,
+            time.monotonic() - start,
         ),
         lightness_correlation=_concatenated(correlations),
-        missing=missing,
+        sets=distances.figures(of_sets) if distances else {},
+        manifest=measured,
     )
 
 
@@ -105,36 +140,34 @@ def render(
     models: Iterable[Predictor | Path | str],
     data: Source | Path | str | None,
     names: Iterable[str],
-    *,
-    size: int = Options.size,
-) -> dict[str, np.ndarray]:
+    options: Options | None = None,
+) -> dict[str, list[np.ndarray]]:
     """Shows what was measured: the pictures of every row.
 
     Args:
         models: What `measure` took.
         data: What `measure` took.
         names: Names in the source.
-        size: Side in pixels that pictures are resized to.
+        options: What `measure` took.
 
     Returns:
-        Dict of `gray`, each model's row and `truth` to uint8 RGB array
-        `(len(names), size, size, 3)`.
+        Dict of `gray`, each model's row and `truth` to a list of uint8 RGB arrays
+        `(height, width, 3)`, one for each name.
 
     Raises:
         DataError: If a model or picture cannot be used.
     """
+    frame, manifest = (options or Options()).open()
     source = _open(data)
-    painter = Painter(load_rows(models))
-    reader = Reader(source, size)
-    shown = []
+    painter = _painter(frame, models)
+    reader = Reader(source, frame, manifest)
+    shown: dict[str, list[np.ndarray]] = {}
     for name in names:
-        element = reader.pair(source.names.index(name))
-        truth, _, pictures = _paint([x[None] for x in element], painter, reader.paired)
-        shown.append(pictures | {"truth": truth})
-    return {
-        row: np.concatenate([pictures[row] for pictures in shown])
-        for row in (GRAY, *painter.rows, "truth")
-    }
+        pair = reader.pair(source.names.index(name))
+        truth, _, pictures = _paint([pair], painter, reader.paired)
+        for row, (picture,) in (pictures | {"truth": truth}).items():
+            shown.setdefault(row, []).append(picture)
+    return shown
 
 
 def _open(data):
@@ -142,16 +175,20 @@ def _open(data):
     return open_source(data) if is_path else data
 
 
+def _painter(frame: Framing, models) -> Painter | FullSizePainter:
+    rows = load_rows(models)
+    return FullSizePainter(rows) if frame.size is None else Painter(rows)
+
+
 def _batches(
     reader: Reader, check_rows: CheckRows | None, indices: list[int], batch_size: int
-) -> Iterator[tuple[list[np.ndarray], int]]:
-    # Yields what the pictures of a batch are (truth, shown, then those of the check
-    # rows), stacked, and how many count: a short batch is filled up, since another
-    # shape would be compiled anew.
+) -> Iterator[tuple[tuple[Pair, ...], list[np.ndarray], int]]:
+    # Yields the pictures of a batch, stacks of what the check rows read, and how many
+    # count: a short batch is filled up, since another shape would be compiled anew.
     batch_size = min(batch_size, len(indices))
 
     def read(index):
-        return reader.pair(index) + (check_rows.read(index) if check_rows else ())
+        return reader.pair(index), check_rows.read(index) if check_rows else ()
 
     batch = []
     last = indices[-1]
@@ -161,15 +198,15 @@ def _batches(
         batch.append(element)
         if len(batch) == batch_size or index == last:
             filled = batch + [element] * (batch_size - len(batch))
-            yield (
-                [np.stack(pictures) for pictures in zip(*filled, strict=True)],
-                len(batch),
-            )
+            pairs, others = zip(*filled, strict=True)
+            stacks = [np.stack(pictures) for pictures in zip(*others, strict=True)]
+            yield pairs, stacks, len(batch)
             batch = []
 
 
-def _paint(batch, painter, paired):
-    truth, shown, *_ = batch
+def _paint(pairs, painter, paired):
+    truth = np.stack([pair.truth for pair in pairs])
+    shown = np.stack([pair.shown for pair in pairs])
     pictures = painter.paint(shown)
     if paired:  # what the source calls gray is what the models were given
         pictures[GRAY] = shown

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from kcolor.evaluation.manifest import Manifest
+
 
 @dataclass
 class Measurements:
@@ -19,7 +21,9 @@ class Measurements:
         lightness_correlation: Dict of model's row to float64 array `(pictures,)`: of
             the prediction's L* with the truth's; NaN where the truth is flat. Only
             measured for the self-check.
-        missing: Dict of metric that could not be measured to the reason.
+        sets: Dict of row to the figures of all its pictures together, see
+            `kcolor.evaluation.distances`; empty unless one was asked for.
+        manifest: Which files the pictures are, and which part of each was measured.
     """
 
     names: list[str]
@@ -27,4 +31,5 @@ class Measurements:
     models: dict[str, dict[str, str | None]]
     protocol: dict[str, Any]
     lightness_correlation: dict[str, np.ndarray] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
+    sets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    manifest: Manifest | None = None

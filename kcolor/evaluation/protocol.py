@@ -1,31 +1,20 @@
-"""What is measured, and how: the metrics, the rows, the options, and the record of it.
+"""What is measured, and how: the metrics, the rows and the options.
 
 `COLUMNS` is the one list of metrics: tables, JSON, CSV and charts follow it. A new
-metric is an entry here and its function in `scorers`. Named protocols (other sizes or
-crops than the whole picture's square) would be further values of `Options`.
+metric is an entry here and its function in `scorers`.
 """
 
-import hashlib
-import importlib.metadata
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import cv2
-import keras
-
-from kcolor.data.source import Source, list_hash
-from kcolor.environment import environment
-from kcolor.metrics import lpips
+from kcolor.errors import DataError
+from kcolor.evaluation.framing import PROTOCOLS, Framing, framing
+from kcolor.evaluation.manifest import Manifest, read_manifest
 
 GRAY = "gray"
 CHECK_ROWS = ("truth", "sepia", "shuffled")
-INTERPOLATION = (
-    "whole picture to size x size on uint8 RGB; cv2.INTER_AREA where both sides "
-    "shrink, else cv2.INTER_CUBIC"
-)
 
 
 @dataclass(frozen=True)
@@ -40,6 +29,7 @@ class Metric:
         digits: Digits behind the point.
         unit: Its unit, or nothing.
         default: Whether it is measured unless others are asked for.
+        of_set: Whether all pictures together have one figure, and no picture its own.
         comes_with: The metric that brings it, if it cannot be asked for alone.
     """
 
@@ -50,6 +40,7 @@ class Metric:
     digits: int = 1
     unit: str = ""
     default: bool = True
+    of_set: bool = False
     comes_with: str | None = None
 
 
@@ -89,8 +80,29 @@ COLUMNS: dict[str, Metric] = {
         best=None,
         direction=0,
     ),
+    # The difference of the means is the mean of the differences, sign kept ...
     "colorfulness_difference": Metric(
         "colorfulness minus truth's", direction=0, comes_with="colorfulness"
+    ),
+    # ... but not of their sizes: a row may be too pale here and too strong there.
+    "colorfulness_distance": Metric(
+        "colorfulness distance to truth's", comes_with="colorfulness"
+    ),
+    "colorfulness_unsigned": Metric(
+        "unsigned colorfulness",
+        "as Hasler-Suesstrunk M3, but of the opponent channels' absolute values, as in "
+        "DDColor's code, 8-bit levels",
+        best=None,
+        direction=0,
+        default=False,
+    ),
+    "colorfulness_unsigned_difference": Metric(
+        "unsigned colorfulness minus truth's",
+        direction=0,
+        comes_with="colorfulness_unsigned",
+    ),
+    "colorfulness_unsigned_distance": Metric(
+        "unsigned colorfulness distance to truth's", comes_with="colorfulness_unsigned"
     ),
     # Gray scores 0, so it says something beside the others only.
     "chroma_excess": Metric(
@@ -100,6 +112,20 @@ COLUMNS: dict[str, Metric] = {
         digits=2,
         unit="%",
         default=False,
+    ),
+    "fid": Metric(
+        "FID",
+        "Frechet distance of the moments of features, float64, all pictures",
+        digits=3,
+        default=False,
+        of_set=True,
+    ),
+    "kid": Metric(
+        "KID",
+        "unbiased squared MMD of features with the kernel (x y / D + 1)^3, all pairs",
+        digits=5,
+        default=False,
+        of_set=True,
     ),
 }
 METRICS = tuple(name for name, metric in COLUMNS.items() if not metric.comes_with)
@@ -116,10 +142,15 @@ class Options:
         ValueError: If one of them is out of its range.
     """
 
-    size: int = 256
+    protocol: str | None = None
+    size: int | None = None
+    manifest: Path | str | None = None
     limit: int | None = None
     metrics: Iterable[str] | None = None
     lpips_weights: Path | str | None = None
+    fid_features: str = "inception"
+    fid_weights: Path | str | None = None
+    force: bool = False
     batch_size: int = 8
     self_check: bool = False
 
@@ -134,9 +165,12 @@ class Options:
                 f"metrics must be some of {', '.join(METRICS)}. "
                 f"Received: {', '.join(unknown) or 'none'}"
             )
-        smallest = max(lpips.SMALLEST.values())
-        if self.size < smallest:
-            raise ValueError(f"size must be at least {smallest}. Received: {self.size}")
+        if all(COLUMNS[name].of_set for name in chosen):
+            raise ValueError(
+                "metrics must name one of single pictures beside fid and kid, such as "
+                f"psnr. Received: {', '.join(sorted(chosen))}"
+            )
+        framing(self.protocol or PROTOCOLS[0], self.size)
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit must be at least 1. Received: {self.limit}")
         if self.batch_size < 1:
@@ -153,54 +187,27 @@ class Options:
             return tuple(self.metrics)
         return tuple(name for name in METRICS if COLUMNS[name].default)
 
+    def open(self) -> tuple[Framing, Manifest | None]:
+        """Finds the protocol, which a manifest may name, and reads the manifest.
 
-def describe(
-    source: Source,
-    names: list[str],
-    options: Options,
-    metrics: Iterable[str],
-    networks: Mapping[str, Path],
-    seconds: float,
-) -> dict[str, Any]:
-    """Records how figures came about, for the JSON.
+        Returns:
+            Tuple of both; the second is None unless there is one.
 
-    Args:
-        source: Where the pictures came from.
-        names: The pictures that were measured.
-        options: How they were.
-        metrics: What was.
-        networks: Dict of metric to the file of its network's parameters.
-        seconds: How long it took.
-
-    Returns:
-        Dict of plain values: the data and its hashes, the protocol of each metric, and
-        the versions of all that takes part.
-    """
-    installed = environment()
-    installed["versions"]["opencv"] = cv2.__version__
-    for package in ("ai-edge-litert", "onnxruntime"):
-        try:
-            installed["versions"][package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            installed["versions"][package] = None
-    return {
-        "data": str(source.path),
-        "images": len(names),
-        "limit": options.limit,
-        "source_sha256": list_hash(source),
-        "list_sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(),
-        "size": options.size,
-        "interpolation": INTERPOLATION,
-        "paired": source.paired,
-        "input": "the gray/ pictures"
-        if source.paired
-        else "the truth reduced to its L*",
-        "metrics": {metric: COLUMNS[metric].text for metric in metrics},
-        "lpips_sha256": {
-            metric: hashlib.sha256(file.read_bytes()).hexdigest()
-            for metric, file in networks.items()
-        },
-        **installed,
-        "backend": keras.backend.backend(),
-        "seconds": round(seconds, 2),
-    }
+        Raises:
+            ValueError: If the protocol has no size and one was asked for, or the
+                self-check, which compares pictures of one size.
+            DataError: If the manifest cannot be read or is of another protocol.
+        """
+        manifest = None if self.manifest is None else read_manifest(self.manifest)
+        name = self.protocol or (manifest.protocol if manifest else PROTOCOLS[0])
+        found = framing(name, self.size)
+        if manifest and manifest.protocol != found.name:
+            raise DataError(
+                f"{self.manifest}: is of the protocol {manifest.protocol}. "
+                f"Received: {found.name}"
+            )
+        if self.self_check and found.size is None:
+            raise ValueError(
+                "--self-check compares pictures of one size; original has many"
+            )
+        return found, manifest

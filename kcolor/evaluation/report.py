@@ -5,7 +5,7 @@ opened without a network. `report.html` says how it looks; this file says what i
 """
 
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +18,24 @@ from kcolor.evaluation import charts, tables
 from kcolor.evaluation.measurements import Measurements
 from kcolor.evaluation.protocol import CHECK_ROWS, COLUMNS, DIRECTIONS, GRAY
 from kcolor.files import replacing, write_json
+from kcolor.images.resize import resize_to
 
 _FOLDER = Path(__file__).parent
 _SHEET_PICTURES = 4  # per contact sheet
+_SHOWN = 768  # longer side of a picture on the page, at most
 
 
 def write_report(
     folder: Path | str,
     result: Mapping[str, Any],
     measurements: Measurements,
-    pictures: Callable[[list[str]], Mapping[str, np.ndarray]],
+    pictures: Callable[[list[str]], Mapping[str, Sequence[np.ndarray]]],
     *,
     before_after: bool = False,
 ) -> Path:
-    """Writes `index.html`, `table.md`, `results.json` and `per_image.csv`.
+    """Writes `index.html` and, each with the protocol's name, what it was made of.
+
+    That is `table-PROTOCOL.md`, `results-PROTOCOL.json` and `per_image-PROTOCOL.csv`.
 
     Args:
         folder: Folder to write to; made if it is not there.
@@ -51,10 +55,11 @@ def write_report(
     table = tables.markdown_table(result)
     if before_after:
         table += "\n" + tables.before_after_table(result)
+    name = result["protocol"]["name"]
     _write_text(folder / "index.html", page)
-    _write_text(folder / "table.md", table)
-    write_json(folder / "results.json", tables.to_json(result))
-    tables.write_csv(folder / "per_image.csv", measurements)
+    _write_text(folder / f"table-{name}.md", table)
+    write_json(folder / f"results-{name}.json", tables.to_json(result))
+    tables.write_csv(folder / f"per_image-{name}.csv", measurements)
     return folder / "index.html"
 
 
@@ -123,7 +128,8 @@ def _page(result, measurements, pictures, before_after):
     )
     style = (_FOLDER / "report.css").read_text(encoding="utf-8")
     return environment.get_template("report.html").render(
-        title="Evaluation: " + (", ".join(measurements.models) or GRAY),
+        title=f"Evaluation ({result['protocol']['name']}): "
+        + (", ".join(measurements.models) or GRAY),
         style=markupsafe.Markup(style),  # the package's own
         caption=tables.caption(result),
         means=tables.cells(result["rows"]),
@@ -134,7 +140,6 @@ def _page(result, measurements, pictures, before_after):
         histograms=histograms,
         ranked_by=COLUMNS[metric].label,
         ranked_row=ranked_row,
-        size=result["protocol"]["size"],
         sheets={
             title: _strips(names, pictures(names), measurements, ranked_row, metric)
             for title, names in sheets.items()
@@ -154,6 +159,8 @@ def _strips(names, shown, measurements, row, metric):
         {
             "name": name,
             "figure": tables.number(values[measurements.names.index(name)], metric),
+            "width": shown[GRAY][i].shape[1],
+            "height": shown[GRAY][i].shape[0],
             "images": {label: _data_uri(images[i]) for label, images in shown.items()},
         }
         for i, name in enumerate(names)
@@ -161,6 +168,9 @@ def _strips(names, shown, measurements, row, metric):
 
 
 def _data_uri(rgb):
+    # A page of a dozen photographs at full size would be too heavy to mail.
+    shrink = max(1, max(rgb.shape[:2]) / _SHOWN)
+    rgb = resize_to(rgb, *(max(1, round(side / shrink)) for side in rgb.shape[:2]))
     ok, data = cv2.imencode(
         ".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88]
     )

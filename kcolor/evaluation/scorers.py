@@ -9,6 +9,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from keras import ops
 
 from kcolor.errors import DataError
 from kcolor.evaluation.compilation import compiled
@@ -16,17 +17,30 @@ from kcolor.evaluation.protocol import COLUMNS, Options
 from kcolor.metrics import lpips
 from kcolor.metrics.chroma import chroma_excess
 from kcolor.metrics.ciede2000 import ciede2000
-from kcolor.metrics.colorfulness import colorfulness, colorfulness_difference
+from kcolor.metrics.colorfulness import colorfulness, colorfulness_unsigned
 from kcolor.metrics.psnr import psnr
 from kcolor.metrics.ssim import ssim
 from kcolor.metrics.stored import as_float
+
+
+def _compared(name, of):
+    # A figure of the prediction, and how far it is from the truth's.
+    def difference(truth, prediction):
+        return of(prediction) - of(truth)
+
+    return {
+        name: lambda truth, prediction: of(prediction),
+        f"{name}_difference": difference,
+        f"{name}_distance": lambda *pair: ops.abs(difference(*pair)),
+    }
+
 
 # Column -> function of (truth, prediction), both uint8 RGB (batch, height, width, 3).
 _ELEMENTWISE = {
     "psnr": psnr,
     "ciede2000": ciede2000,
-    "colorfulness": lambda truth, prediction: colorfulness(prediction),
-    "colorfulness_difference": colorfulness_difference,
+    **_compared("colorfulness", colorfulness),
+    **_compared("colorfulness_unsigned", colorfulness_unsigned),
     "chroma_excess": chroma_excess,
 }
 _FILTERS = {"ssim": ssim}
@@ -34,42 +48,43 @@ _FILTERS = {"ssim": ssim}
 _LEARNED = {"lpips": "alex", "lpips_squeeze": "squeeze"}
 
 
-def find_networks(options: Options) -> tuple[dict[str, Path], dict[str, str]]:
+def find_networks(options: Options) -> dict[str, Path]:
     """Finds the parameters of the metrics that need a network.
 
     Args:
         options: Says which metrics are wanted, and where their parameters may lie.
 
     Returns:
-        Tuple: dict of metric to its file, and dict of metric to why it has none.
+        Dict of metric to its file.
 
     Raises:
-        DataError: If a metric was asked for by name and has no file, or a file was
-            named and is not there.
+        DataError: If a file is not there.
     """
-    networks, missing = {}, {}
+    networks = {}
     for metric, backbone in _LEARNED.items():
         if metric not in options.chosen:
             continue
         file = lpips.find_weights(options.lpips_weights, backbone)
-        if file is not None:
-            networks[metric] = file
-            continue
-        missing[metric] = (
-            f"no LPIPS weights in --lpips-weights, ${lpips.ENVIRONMENT_VARIABLE} or "
-            f"{lpips.usual_weights(backbone)}; scripts/make_lpips_weights.py writes "
-            "the file"
-        )
-        if options.metrics is not None:
-            raise DataError(f"{metric} cannot be measured: {missing[metric]}")
-    return networks, missing
+        if file is None:
+            raise DataError(
+                f"{metric} cannot be measured: no LPIPS weights in --lpips-weights, "
+                f"${lpips.ENVIRONMENT_VARIABLE} or {lpips.usual_weights(backbone)}; "
+                "scripts/make_lpips_weights.py writes the file"
+            )
+        networks[metric] = file
+    return networks
 
 
 class Scorers:
     """Measures pictures of several rows against one truth."""
 
     def __init__(
-        self, rows: Sequence[str], metrics: Iterable[str], networks: Mapping[str, Path]
+        self,
+        rows: Sequence[str],
+        metrics: Iterable[str],
+        networks: Mapping[str, Path],
+        *,
+        any_size: bool = False,
     ) -> None:
         """Builds one model for each way of compiling.
 
@@ -77,6 +92,7 @@ class Scorers:
             rows: The rows that every batch has.
             metrics: Names from `protocol.METRICS`.
             networks: Dict of each that needs a network to its file.
+            any_size: Whether batches come in many sizes.
         """
         self._rows = list(rows)
         wanted = set(metrics)
@@ -103,7 +119,11 @@ class Scorers:
             if column in _LEARNED:
                 others |= _learned(column, networks[column], truth, predictions)
         self._models = [
-            compiled(keras.Model(images, outputs), elementwise=outputs is elementwise)
+            compiled(
+                keras.Model(images, outputs),
+                elementwise=outputs is elementwise,
+                any_size=any_size,
+            )
             for outputs in (elementwise, others)
             if outputs
         ]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from kcolor.evaluation.measurements import Measurements
-from kcolor.evaluation.protocol import CHECK_ROWS, COLUMNS, DIRECTIONS, GRAY, METRICS
+from kcolor.evaluation.protocol import CHECK_ROWS, COLUMNS, DIRECTIONS, GRAY
 
 SAMPLES = 2000  # of the bootstrap
 
@@ -37,17 +37,15 @@ def summarize(
 
     Returns:
         Dict with `protocol`, `rows` (one dict a row: `model`, `images`, each metric's
-        mean and its `..._ci95`), `differences` (one dict for each pair of rows and
-        metric) and, if asked for, `groups`. A metric that could not be measured is
-        None. Infinite values stay `math.inf`; `kcolor.evaluation.tables.to_json` writes
-        them.
+        mean and its `..._ci95`, figures of the whole set), `differences` (one dict for
+        each pair of rows and metric) and, if asked for, `groups`. Infinite values stay
+        `math.inf`; `kcolor.evaluation.tables.to_json` writes them.
     """
     bootstrap = Bootstrap(seed, samples)
     everything = np.arange(len(measurements.names))
     result = {
         "protocol": {
             **measurements.protocol,
-            "missing": dict(measurements.missing),
             "models": measurements.models,
             "bootstrap": {
                 "interval": "95%, percentiles over images",
@@ -55,7 +53,10 @@ def summarize(
                 "seed": seed,
             },
         },
-        "rows": _rows(measurements, everything, bootstrap),
+        "rows": [
+            row | measurements.sets.get(row["model"], {})
+            for row in _rows(measurements, everything, bootstrap)
+        ],
         "differences": _differences(measurements, bootstrap),
     }
     if by_group:
@@ -145,12 +146,8 @@ def _table(
 
 
 def _rows(measurements, members, bootstrap):
-    present = {*measurements.rows[GRAY], *measurements.missing}
-    empty = {metric: None for metric in COLUMNS if metric in present}
-    empty |= {f"{metric}_ci95": None for metric in empty}
     rows: dict[str, dict[str, Any]] = {
-        name: {"model": name, "images": len(members)} | empty
-        for name in measurements.rows
+        name: {"model": name, "images": len(members)} for name in measurements.rows
     }
     for metrics, counted in _table(measurements, members):
         pairs = list(itertools.product(rows, metrics))
@@ -202,7 +199,9 @@ def _differences(measurements, bootstrap):
                 }
             )
 
+    names = list(COLUMNS)
+
     def order(item):
-        return pairs.index((item["b"], item["a"])), METRICS.index(item["metric"])
+        return pairs.index((item["b"], item["a"])), names.index(item["metric"])
 
     return sorted(differences, key=order)

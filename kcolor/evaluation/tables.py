@@ -22,7 +22,7 @@ def markdown_table(result: Mapping[str, Any]) -> str:
         result: Dict that `kcolor.evaluation.evaluate` returns.
 
     Returns:
-        String with a newline at its end; "n/a" where a metric was not measured.
+        String with a newline at its end.
     """
     return "\n".join([markdown_rows(result["rows"]), "", caption(result), ""])
 
@@ -105,8 +105,16 @@ def before_after_cells(result: Mapping[str, Any]) -> list[list[str]]:
         for stage, model in (("before", before), ("after", after)):
             figures = [number(rows[model][name], name) for name in metrics]
             table.append([model, stage, *figures])
-        found = [changes.get((after, before, name)) for name in metrics]
-        table.append(["", "change", *map(_change, found)])
+        figures = []
+        for name in metrics:
+            found = changes.get((after, before, name))
+            if found is None:  # of a set of pictures, which are not compared in pairs
+                difference = rows[after][name] - rows[before][name]
+                figures.append(number(difference, name, sign=True))
+            else:
+                mark = "" if found["better"] else " (not clear)"
+                figures.append(number(found["difference"], name, sign=True) + mark)
+        table.append(["", "change", *figures])
     return table
 
 
@@ -139,12 +147,15 @@ def statements(result: Mapping[str, Any]) -> list[str]:
 
 
 def caption(result: Mapping[str, Any]) -> str:
-    """Says what the rows of a result mean, and what is missing from them and why."""
+    """Says how the rows of a result came about, and what they mean."""
     protocol = result["protocol"]
     text = (
-        f"{protocol['images']} pictures at {protocol['size']}x{protocol['size']}; mean "
-        "over pictures ± half of its 95% bootstrap interval. The row gray is the input."
+        f"{protocol['images']} pictures, protocol {protocol['name']}; mean over "
+        "pictures ± half of its 95% bootstrap interval. The row gray is the input."
     )
+    features = result["rows"][0].get("features")
+    if features:
+        text += f" Features: {features}."
     excluded = protocol["images"] - result["rows"][0].get(
         "psnr_images", protocol["images"]
     )
@@ -153,8 +164,6 @@ def caption(result: Mapping[str, Any]) -> str:
             f" {excluded} pictures have no color in the truth, where the PSNR of gray "
             "is infinite; no row's PSNR counts them."
         )
-    for metric, reason in protocol["missing"].items():
-        text += f" {COLUMNS[metric].label} is n/a: {reason}."
     return text
 
 
@@ -229,10 +238,3 @@ def _cell(row, column):
     if bounds is None or not all(map(math.isfinite, bounds)):
         return text
     return f"{text} ± {number((bounds[1] - bounds[0]) / 2, column)}"
-
-
-def _change(difference):
-    if difference is None:
-        return "n/a"
-    mark = "" if difference["better"] else " (not clear)"
-    return number(difference["difference"], difference["metric"], sign=True) + mark

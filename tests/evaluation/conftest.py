@@ -16,7 +16,7 @@ def folder(tmp_path_factory):
     for i in range(7):
         group = ("cars", "flowers", "street")[i % 3]
         # Some shrink, some grow, some do either in one direction.
-        write_picture(root / group / f"{i}.png", scene(i, 30 + 12 * i, 90 - 8 * i))
+        write_picture(root / group / f"{i}.png", scene(i, 32 + 12 * i, 90 - 8 * i))
     return root
 
 
@@ -37,10 +37,9 @@ def measurements():
         models={model: {"path": f"runs/{model}", "kind": "keras"} for model in MODELS},
         protocol={
             "images": 11,
-            "size": 24,
+            "name": "square24",
             "paired": False,
             "metrics": {"psnr": "", "ssim": "", "ciede2000": "", "colorfulness": ""},
             "versions": {"keras": "3.15.1"},
         },
-        missing={"lpips": "no weights; a script makes them"},
     )

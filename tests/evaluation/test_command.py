@@ -65,6 +65,36 @@ def test_command_writes_all_it_is_asked_for(command, folder, tmp_path):
     assert "Before and after" in page
 
 
+def test_protocol_is_in_the_table_the_record_and_the_names_of_files(
+    command, folder, tmp_path
+):
+    result = command(
+        *("m", "--data", folder, "--protocol", "original", "--metrics", "ssim"),
+        *("--write-manifest", tmp_path / "m.json", "--json", tmp_path / "r.json"),
+        *("--report", tmp_path / "report"),
+    )
+    assert result.exit_code == 0, result.output
+    assert "7 pictures, protocol original;" in result.output
+    written = json.loads((tmp_path / "r.json").read_text())
+    assert written["protocol"]["name"] == "original"
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "<title>Evaluation (original): m</title>" in page
+    # Drawn 90 wide and 32 high, and shown so.
+    assert 'width="90" height="32"' in page
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {
+        "index.html",
+        "table-original.md",
+        "results-original.json",
+        "per_image-original.csv",
+    }
+    again = command(
+        *("m", "--data", folder, "--metrics", "ssim"),
+        *("--manifest", tmp_path / "m.json", "--json", tmp_path / "s.json"),
+    )
+    assert again.exit_code == 0, again.output
+    assert json.loads((tmp_path / "s.json").read_text())["rows"] == written["rows"]
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc's")
 def test_command_keeps_freed_memory(command, folder, monkeypatch):
     calls = []
@@ -113,7 +143,20 @@ def test_the_help_of_metrics_names_each_and_those_that_are_left_out():
     [
         (["m"], 2, "Missing option '--data'"),
         (["m", "--data", "FOLDER", "--before-after"], 2, "even number of models"),
-        (["m", "--data", "FOLDER", "--metrics", "fid"], 1, "Received: fid"),
+        (["m", "--data", "FOLDER", "--metrics", "fvd"], 1, "Received: fvd"),
+        (
+            ["m", "--data", "FOLDER", "--metrics", "psnr,fid", "--fid-features"]
+            + ["alexnet"],
+            1,
+            "at least 257 pictures",
+        ),
+        (["m", "--data", "FOLDER", "--protocol", "val5k"], 1, "Received: 'val5k'"),
+        (["m", "--data", "FOLDER", "--manifest", "no.json"], 1, "no.json: No such"),
+        (
+            ["m", "--data", "FOLDER", "--write-manifest", "m.json", "--limit", "2"],
+            2,
+            "does not go with --limit",
+        ),
         (["m", "--data", "FOLDER", "--json", "no/where.json"], 1, "no/where.json"),
         (
             ["m", "--data", "FOLDER", "--lpips-weights", "none.safetensors"],
@@ -158,6 +201,7 @@ def test_hint_curve_is_measured_recorded_and_drawn(command, folder, tmp_path):
     [
         (("--hint-curve", "1,many"), "Received: '1,many'"),
         (("--hint-curve", "1", "--self-check"), "measures PSNR alone"),
+        (("--hint-curve", "1", "--protocol", "original"), "measures PSNR alone"),
     ],
 )
 def test_hint_curve_refuses_what_it_cannot_do(command, folder, arguments, message):

@@ -67,12 +67,12 @@ def test_report_holds_the_table_the_figures_and_the_pictures(page, measurements)
     for heading in ("Before and after", "Which is better", "Groups", "Protocol"):
         assert f"<h2>{heading}</h2>" in text
     assert "3.15.1" in text
-    figures = json.loads((page.parent / "results.json").read_text())
+    figures = json.loads((page.parent / "results-square24.json").read_text())
     assert figures["rows"][1]["psnr"] == pytest.approx(
         np.mean(measurements.rows["before"]["psnr"])
     )
-    assert "± " in (page.parent / "table.md").read_text()
-    assert len((page.parent / "per_image.csv").read_text().splitlines()) == 34
+    assert "± " in (page.parent / "table-square24.md").read_text()
+    assert len((page.parent / "per_image-square24.csv").read_text().splitlines()) == 34
     assert len(list(page.parent.iterdir())) == 4
 
 

@@ -18,15 +18,22 @@ def fresh(tmp_path, monkeypatch):
 def test_the_four_published_metrics_need_no_file_of_the_users():
     options = Options()
     assert {"psnr", "ssim", "lpips", "ciede2000"} <= set(options.chosen)
-    assert find_networks(options) == ({"lpips": lpips.usual_weights()}, {})
+    assert find_networks(options) == {"lpips": lpips.usual_weights()}
 
 
 def test_named_file_is_used_instead(tmp_path):
     mine = tmp_path / "mine.safetensors"
     mine.touch()
-    assert find_networks(Options(lpips_weights=mine)) == ({"lpips": mine}, {})
+    assert find_networks(Options(lpips_weights=mine)) == {"lpips": mine}
     with pytest.raises(DataError, match="none.safetensors: no such LPIPS weights"):
         find_networks(Options(lpips_weights=tmp_path / "none.safetensors"))
+
+
+def test_default_metric_without_its_file_is_refused_not_left_out(monkeypatch, tmp_path):
+    # An install that has lost the package's own file.
+    monkeypatch.setattr(lpips, "usual_weights", lambda backbone: tmp_path / "gone")
+    with pytest.raises(DataError, match="lpips cannot be measured: .*gone"):
+        find_networks(Options())
 
 
 def test_network_without_its_file_is_refused_where_it_is_asked_for():
@@ -38,4 +45,4 @@ def test_network_without_its_file_is_refused_where_it_is_asked_for():
 
 def test_metrics_that_need_no_network_look_for_none(tmp_path):
     options = Options(metrics=["psnr"], lpips_weights=tmp_path / "none.safetensors")
-    assert find_networks(options) == ({}, {})
+    assert find_networks(options) == {}

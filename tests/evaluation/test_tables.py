@@ -13,10 +13,10 @@ from kcolor.evaluation.statistics import summarize
 AFTER = "after & <i>new</i>"
 
 
-def test_markdown_has_a_line_for_each_row_and_says_what_is_missing(measurements):
+def test_markdown_has_a_line_for_each_row_and_names_the_protocol(measurements):
     result = summarize(measurements)
     lines = tables.markdown_table(result).splitlines()
-    assert lines[0].startswith("| model | PSNR (dB) ↑ | SSIM ↑ | LPIPS ↓ | CIEDE2000 ↓")
+    assert lines[0].startswith("| model | PSNR (dB) ↑ | SSIM ↑ | CIEDE2000 ↓ | col")
     assert [line.split(" | ")[0] for line in lines[2:5]] == [
         "| gray",
         "| before",
@@ -24,8 +24,7 @@ def test_markdown_has_a_line_for_each_row_and_says_what_is_missing(measurements)
     ]
     mean = np.mean(measurements.rows["before"]["psnr"])
     assert f"{mean:.2f} ± " in lines[3]
-    assert all(line.split(" | ")[3] == "n/a" for line in lines[2:5])
-    assert "LPIPS is n/a: no weights; a script makes them." in lines[-1]
+    assert "11 pictures, protocol square24;" in lines[-1]
 
 
 def test_every_line_of_a_table_has_the_same_number_of_cells(measurements):
