@@ -73,6 +73,12 @@ from kcolor.errors import DataError
     help="Add the rows truth, sepia and shuffled; fail unless all rows are possible.",
 )
 @click.option(
+    "--samples",
+    type=click.IntRange(2),
+    help="Of models that sample: measure so many answers to each picture, beside noise "
+    "of the same spread.",
+)
+@click.option(
     "--before-after",
     is_flag=True,
     help="The models come in pairs: before fine-tuning, after.",
@@ -95,7 +101,7 @@ from kcolor.errors import DataError
 )
 @click.option("--report", metavar="DIR", help="Write a page with charts and pictures.")
 @click.option("--batch-size", default=8, help="Changes no figure.")
-@click.option("--seed", default=0, help="Of the bootstrap, and of hints.")
+@click.option("--seed", default=0, help="Of the bootstrap, of hints and of samples.")
 def evaluate(
     models: tuple[str, ...],
     data: str,
@@ -133,7 +139,7 @@ def evaluate(
             "--write-manifest names all pictures; it does not go with --limit."
         )
     from kcolor.data.source import open_source
-    from kcolor.evaluation import manifest, tables
+    from kcolor.evaluation import diversity, manifest, tables
     from kcolor.evaluation.measure import measure, render
     from kcolor.evaluation.protocol import Options
     from kcolor.evaluation.report import write_report
@@ -153,6 +159,17 @@ def evaluate(
     predictors = [load_predictor(model) for model in models]
     if report:
         Path(report).mkdir(parents=True, exist_ok=True)
+    sampled = None
+    if options["samples"]:
+        with progress_bar("Sampled") as show:
+            sampled = diversity.diversity(
+                predictors,
+                source,
+                options["samples"],
+                how,
+                seed=options["seed"],
+                progress=show,
+            )
     with progress_bar("Measured") as show:
         measured = measure(predictors, source, how, progress=show)
     result = summarize(measured, by_group=options["by_group"], seed=options["seed"])
@@ -167,6 +184,9 @@ def evaluate(
         click.echo(tables.markdown_rows(group["rows"]) + "\n")
     for sentence in tables.statements(result):
         click.echo(sentence)
+    if sampled:
+        result["samples"] = sampled
+        click.echo("\n" + diversity.markdown_table(sampled))
     if write_manifest and measured.manifest:
         manifest.write_manifest(write_manifest, measured.manifest)
     if json_file:
@@ -207,7 +227,7 @@ def _hint_curve(models, data, json_file, report, options, others):
     from kcolor.runtimes.resolve import load_predictor
 
     names = ["self_check", "by_group", "before_after", "lpips_weights"]
-    names += ["protocol", "manifest", "fid_weights", "force"]
+    names += ["protocol", "manifest", "fid_weights", "force", "samples"]
     if any((*others, *(options[name] for name in names))):
         raise click.UsageError(
             "--hint-curve measures PSNR alone; of the others it takes --size, --limit, "

@@ -1,5 +1,7 @@
 """What every runner answers to, whatever file the network is in."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from kcolor.color.constants import STRIDE, nearest_multiple
@@ -19,6 +21,8 @@ class Predictor:
         takes_known: Whether it takes known colors beside lightness.
         needs_known: Whether it never takes lightness alone; it is then told that
             nothing is known.
+        takes_seed: Whether it samples: it then has `sample_ab` beside `predict_ab`,
+            which gives one of its answers, always the same.
         sizes: Picture sizes `(height, width)` that it is fixed to, or None: a network
             then takes any multiples of `stride`, one of pictures any size at all.
         stride: What the sides of a network's input are multiples of.
@@ -29,6 +33,7 @@ class Predictor:
     takes_rgb: bool = False
     takes_known: bool = False
     needs_known: bool = False
+    takes_seed: bool = False
     sizes: list[Size] | None = None
     stride: int = STRIDE
     device: str = "cpu"
@@ -55,6 +60,22 @@ class Predictor:
                 RGB only.
         """
         raise DataError(f"{self.name}: answers RGB only")
+
+    def sample_ab(self, lightness: np.ndarray, seeds: Sequence[int]) -> np.ndarray:
+        """Draws one of the answers that a network holds for possible.
+
+        Args:
+            lightness: As for `predict_ab`.
+            seeds: One of each picture, from 0 to 2^32 - 1: a picture and a seed give
+                the same answer whatever the rest of the batch.
+
+        Returns:
+            As `predict_ab`.
+
+        Raises:
+            DataError: If the network gives one answer only.
+        """
+        raise DataError(f"{self.name}: gives one answer only")
 
     def predict_rgb(self, rgb: np.ndarray) -> np.ndarray:
         """Colorizes pictures.
