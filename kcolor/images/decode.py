@@ -139,17 +139,24 @@ class Photo:
         if self.format == "WEBP":
             with decoding():
                 image.load()  # How long a frame lasts is known only now.
-        found = metadata.read(image, self._row, self.pages, self._head)
-        profile = self._profile(found.get("icc_profile"))
+        found, profile = self._described()
         array, alpha, orientation = pixels.read(
             image, self._file, self._row, number, self._head, profile
         )
-        if profile:
-            found["icc_profile"] = icc.srgb()
         # A TIFF's tag is seen to with its pixels.
         if self._row.orientation and self.format != "TIFF":
             orientation = exif.orientation(found.get("exif", b""))
         return Page(array, alpha, orientation, found)
+
+    def _described(self):
+        # What the page carries, and the profile its pixels have to be converted from.
+        found = metadata.read(self._image, self._row, self.pages, self._head)
+        own = found.get("icc_profile")
+        profile = self._profile(own)
+        # A profile of gray pixels does not fit to those of the result.
+        if profile or (own and own[16:20] == b"GRAY"):
+            found["icc_profile"] = icc.srgb()
+        return found, profile
 
     def _profile(self, own):
         # The profile that the pixels have to be converted from; None: they are sRGB.

@@ -225,6 +225,19 @@ def test_a_profile_is_converted_to_srgb_and_the_result_tagged(
         assert "sRGB" in ImageCms.getProfileDescription(profile)
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
+def test_a_profile_of_gray_pixels_does_not_end_up_on_a_color_picture(
+    tmp_path, colorizer, suffix
+):
+    same_curve = icc.build(None, gray=True)
+    image = Image.fromarray(_gray())
+    source = _save(tmp_path / f"a.{suffix}", image, icc_profile=same_curve)
+    target = _colorize(colorizer, source, tmp_path / f"b.{suffix}")
+    with Image.open(target) as result:
+        assert result.mode == "RGB"
+        assert result.info["icc_profile"][16:20] == b"RGB "
+
+
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_the_profile_of_a_16_bit_file_is_converted_too(tmp_path, colorizer, suffix):
     gray = _gray(dtype="uint16")
