@@ -92,6 +92,12 @@ class _Shard(click.ParamType):
     help=f"Of {_QUALITIES}, and of films (default: 80).",
 )
 @click.option(
+    "--lossless-luma",
+    is_flag=True,
+    help="JPEG to JPEG: keep the photograph's own gray picture bit for bit, and add "
+    "colors to it.",
+)
+@click.option(
     "--steady",
     type=click.Choice(STEADY),
     default="both",
@@ -176,6 +182,7 @@ def colorize(inputs: tuple[str, ...], **options: Any) -> None:
         compare=options["compare"],
         max_megapixels=options["max_megapixels"],
         hints=tuple(hints),
+        lossless_luma=options["lossless_luma"],
         film=FilmSettings(
             codec=options["codec"],
             quality=options["quality"],

@@ -28,6 +28,7 @@ _REDUCED = {
     2: cv2.IMREAD_REDUCED_COLOR_2,
     1: cv2.IMREAD_COLOR,
 }
+_LUMA = {1: cv2.IMREAD_GRAYSCALE, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2}
 # What training reads was chosen by its user; this only keeps a header that lies about
 # its size from taking all memory.
 _MAX_TRAINING_MEGAPIXELS = 1000.0
@@ -191,12 +192,12 @@ class Photo:
             rgb = exif.upright(rgb, page.orientation)
         return _shrunk(np.ascontiguousarray(rgb), short_side)
 
-    def _read_fast(self, short_side):
-        # OpenCV decodes a JPEG straight into an array, a tenth faster than Pillow, and
-        # to the same pixels. None where a profile or CMYK has to be converted.
-        if self.format != "JPEG":
-            return None
-        image = self._image
+    def read_jpeg(self) -> bytes:
+        """Reads the bytes of a JPEG.
+
+        Raises:
+            DataError: If it is truncated; without the file's name.
+        """
         self._file.seek(0)
         data = self._file.read()
         self._file.seek(0)
@@ -205,6 +206,34 @@ class Photo:
         # scan's start.
         if data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
             raise DataError("the JPEG is truncated")
+        return data
+
+    def read_luma(self, step: int = 1) -> Page:
+        """Reads a JPEG's luma alone.
+
+        Args:
+            step: 1, or 2 for half the size, rounded up.
+
+        Returns:
+            `Page` of uint8 pixels of shape `(height, width)`, gamma-encoded sRGB.
+
+        Raises:
+            DataError: If it is damaged, or its pixels are not sRGB; without the file's
+                name.
+        """
+        found, profile = self._described()
+        if profile:
+            raise DataError("its color profile is not sRGB")
+        pixels = decode_luma(self.read_jpeg(), step)
+        return Page(pixels, None, exif.orientation(found.get("exif", b"")), found)
+
+    def _read_fast(self, short_side):
+        # OpenCV decodes a JPEG straight into an array, a tenth faster than Pillow, and
+        # to the same pixels. None where a profile or CMYK has to be converted.
+        if self.format != "JPEG":
+            return None
+        image = self._image
+        data = self.read_jpeg()
         profile = image.info.get("icc_profile")
         if image.mode not in ("L", "RGB") or (profile and not icc.is_srgb(profile)):
             if short_side is not None:
@@ -216,11 +245,7 @@ class Photo:
             reduction = next(
                 f for f in _REDUCED if f == 1 or shortest // f >= short_side
             )
-        flags = _REDUCED[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
-        with decoding():
-            bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-        if bgr is None:
-            raise DataError("damaged (not a readable JPEG)")
+        bgr = _decoded(data, _REDUCED[reduction])
         rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
         return exif.upright(rgb, exif.orientation(image.info.get("exif", b"")))
 
@@ -273,6 +298,32 @@ def decode_rgb(data: bytes, short_side: int | None = None) -> np.ndarray:
             return photo.read_rgb(short_side)
     except DataError as error:
         raise ValueError(str(error).removeprefix("picture: ")) from error
+
+
+def decode_luma(data: bytes, step: int = 1) -> np.ndarray:
+    """Decodes the luma of a gray or YCbCr JPEG, as it is stored.
+
+    Args:
+        data: Its bytes.
+        step: 1, or 2 for half the size, rounded up.
+
+    Returns:
+        uint8 array of shape `(height, width)`.
+
+    Raises:
+        DataError: If it cannot be read.
+    """
+    return _decoded(data, _LUMA[step])
+
+
+def _decoded(data, flags):
+    with decoding():
+        pixels = cv2.imdecode(
+            np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION
+        )
+    if pixels is None:
+        raise DataError("damaged (not a readable JPEG)")
+    return pixels
 
 
 def _shrunk(rgb, short_side):

@@ -8,7 +8,7 @@ import contextlib
 import struct
 import zlib
 from collections.abc import Iterable
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -158,18 +158,30 @@ def _write_jpeg(file, page, quality):
     done, data = cv2.imencode(".jpg", pixels, options)
     if not done:
         raise DataError("cannot be written as JPEG")
-    # OpenCV's JFIF header ends at byte 20; what describes the picture goes behind it.
-    head = bytearray(data[:20].tobytes())
-    if page.metadata.get("dpi"):
-        x, y = (min(round(value), 65_535) for value in page.metadata["dpi"])
+    write_jpeg(file, data.data, page.metadata)
+
+
+def write_jpeg(
+    file: BinaryIO, data: bytes | memoryview, metadata: dict[str, Any]
+) -> None:
+    """Writes a JPEG that is encoded already, and what belongs to the picture.
+
+    Args:
+        file: Binary file, writable.
+        data: The encoded picture. It begins with a JFIF header, which ends at byte 20.
+        metadata: That of its `Page`.
+    """
+    head = bytearray(data[:20])
+    if metadata.get("dpi"):
+        x, y = (min(round(value), 65_535) for value in metadata["dpi"])
         struct.pack_into(">BHH", head, 13, 1, x, y)
     file.write(head)
-    for marker, body in _jpeg_parts(page.metadata):
+    for marker, body in _jpeg_parts(metadata):
         # A segment holds 65,533 bytes; what is longer came from a format without that
         # limit, and cannot come along.
         if len(body) <= 65_533:
             file.write(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body)
-    file.write(data[20:].data)
+    file.write(data[20:])
 
 
 def _jpeg_parts(metadata):

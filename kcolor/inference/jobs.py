@@ -25,6 +25,7 @@ from kcolor.inference import remote
 from kcolor.inference.colorizer import Colorizer, shared
 from kcolor.inference.film.settings import FilmSettings, is_film
 from kcolor.inference.hints import Hint, HintPicture, as_hints
+from kcolor.inference.luma import keep_luma
 from kcolor.inference.plan import STANDARD, Job, kind_of
 from kcolor.parallel import Share
 
@@ -43,6 +44,7 @@ class Settings:
         compare: Put the photograph before and after side by side.
         max_megapixels: Refuse larger pages.
         hints: Known colors of the photograph, as from `hints.as_hints`.
+        lossless_luma: Keep a JPEG's luma as it is coded, where that can be done.
         film: How films are colorized and written.
     """
 
@@ -52,6 +54,7 @@ class Settings:
     compare: bool = False
     max_megapixels: float = opening.MAX_MEGAPIXELS
     hints: tuple[Hint | HintPicture, ...] = ()
+    lossless_luma: bool = False
     film: FilmSettings = field(default_factory=FilmSettings)
 
 
@@ -66,6 +69,7 @@ class Status:
         seconds: Time that the job took.
         error: Why there is no result, in one line that names the file; None if it is
             written.
+        luma: `"kept"` bit for bit, or `"not kept: "` and why; None if nobody asked.
     """
 
     input: str
@@ -73,10 +77,16 @@ class Status:
     status: str
     seconds: float
     error: str | None = None
+    luma: str | None = None
 
     @classmethod
     def of(
-        cls, job: Job, status: str, started: float, error: str | None = None
+        cls,
+        job: Job,
+        status: str,
+        started: float,
+        error: str | None = None,
+        luma: str | None = None,
     ) -> "Status":
         """Makes the status of a job that has just ended.
 
@@ -85,12 +95,13 @@ class Status:
             status: As the attribute.
             started: When it began, by `time.monotonic`.
             error: As the attribute.
+            luma: As the attribute.
 
         Returns:
             Its status.
         """
         seconds = round(time.monotonic() - started, 3)
-        return cls(str(job.source), str(job.target), status, seconds, error)
+        return cls(str(job.source), str(job.target), status, seconds, error, luma)
 
 
 # What says that a photograph or a disk is bad, and not the program.
@@ -116,11 +127,11 @@ def run_job(
     """
     started = time.monotonic()
     try:
-        colorize_file(colorizer, job, settings, share)
+        luma = colorize_file(colorizer, job, settings, share)
     except BAD as error:
         _log.debug("%s", job.source, exc_info=True)
         return Status.of(job, "failed", started, reason(job, error))
-    return Status.of(job, "written", started)
+    return Status.of(job, "written", started, luma=luma)
 
 
 def reason(job: Job, error: Exception) -> str:
@@ -145,7 +156,7 @@ def colorize_file(
     settings: Settings,
     share: Share | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> None:
+) -> str | None:
     """Colorizes one photograph or film.
 
     Args:
@@ -156,13 +167,16 @@ def colorize_file(
         share: Megapixels that jobs running at the same time have in common, or None.
         progress: Of a film: called with the frames done, and how many there are.
 
+    Returns:
+        What became of its luma, see `Status`.
+
     Raises:
         DataError: If the photograph cannot be read or written.
         OSError: If the disk does not take it.
     """
     if is_film(job.source) and job.data is None:
         _colorize_film(colorizer, job, settings, progress)
-        return
+        return "not kept: it is a film" if settings.lossless_luma else None
     name = str(job.source)
     source: Path | str | bytes = job.source if job.data is None else job.data
     if source == STANDARD:
@@ -173,20 +187,21 @@ def colorize_file(
         with share.of(photo.megapixels) if share else nullcontext():
             if job.target == STANDARD:
                 held = io.BytesIO()
-                _convert(colorizer, photo, held, _kept(photo, settings.kind), settings)
+                kind = _kept(photo, settings.kind)
+                luma = _convert(colorizer, photo, held, kind, settings)
                 sys.stdout.buffer.write(held.getbuffer())
                 sys.stdout.buffer.flush()
-                return
+                return luma
             kind = kind_of(job.target, settings.kind)
             if remote.is_url(job.target):
                 held = io.BytesIO()
-                _convert(colorizer, photo, held, kind, settings)
+                luma = _convert(colorizer, photo, held, kind, settings)
                 remote.write(job.target, held.getvalue())
-                return
+                return luma
             target = Path(job.target)
             target.parent.mkdir(parents=True, exist_ok=True)
             with files.writing(target) as file:
-                _convert(colorizer, photo, file, kind, settings)
+                return _convert(colorizer, photo, file, kind, settings)
 
 
 def colorize_bytes(
@@ -269,7 +284,15 @@ def _convert(
     file: BinaryIO,
     kind: str,
     settings: Settings,
-) -> None:
+) -> str | None:
+    said = None
+    if settings.lossless_luma:
+        try:
+            keep_luma(colorizer, photo, file, kind, settings)
+            return "kept"
+        except DataError as error:
+            said = f"not kept: {error}"
+            _log.warning("%s: luma is %s", photo.name, said)
     pages = (_colorize_page(colorizer, page, settings) for page in photo.read())
     try:
         encode.write(file, pages, kind, settings.quality)
@@ -279,6 +302,7 @@ def _convert(
         if str(error).startswith(photo.name):
             raise
         raise DataError(f"{photo.name}: {error}") from error
+    return said
 
 
 def _colorize_page(colorizer, page, settings):

@@ -68,6 +68,7 @@ class _Worker:
             "status": status.status,
             "seconds": status.seconds,
             "error": error,
+            "luma": status.luma or "",
         }
 
 
@@ -223,7 +224,8 @@ def _status(job: Job, row: dict[str, Any]) -> Status:
         if error and error.startswith(f"{_absolute(name)}:"):
             error = f"{name}{error[len(_absolute(name)) :]}"
     source, target = str(job.source), str(job.target)
-    return Status(source, target, row["status"], row["seconds"], error)
+    luma = row["luma"] or None
+    return Status(source, target, row["status"], row["seconds"], error, luma)
 
 
 def _bytes(name: Path | str) -> bytes:

@@ -87,13 +87,13 @@ def colorize_one(
     clean([job])
     started = time.monotonic()
     try:
-        _colorize_lone(job, network, settings)
+        luma = _colorize_lone(job, network, settings)
     except BAD as error:
         if log:
             log(Status.of(job, "failed", started, reason(job, error)))
         raise
     if log:
-        log(Status.of(job, "written", started))
+        log(Status.of(job, "written", started, luma=luma))
 
 
 def _colorize_lone(job, network, settings):
@@ -101,10 +101,9 @@ def _colorize_lone(job, network, settings):
         # Its frames are on all cores, each on one.
         colorizer = Colorizer(threads=1, **network)
         with progress_bar("Colorized", say_end=False, unit="frames") as show:
-            colorize_file(colorizer, job, settings, progress=show)
-        return
+            return colorize_file(colorizer, job, settings, progress=show)
     with ThreadPoolExecutor(1) as opener:
-        colorize_file(opener.submit(Colorizer, **network), job, settings)
+        return colorize_file(opener.submit(Colorizer, **network), job, settings)
 
 
 def colorize_all(

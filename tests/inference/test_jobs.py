@@ -308,6 +308,7 @@ def test_a_job_is_one_row_whatever_became_of_it(tmp_path, any_size_tflite):
         "output": str(tmp_path / "out" / "001.png"),
         "status": "written",
         "error": None,
+        "luma": None,
     }
     assert bad.status == "failed" and bad.error.startswith(bad.input)
     assert "\n" not in bad.error

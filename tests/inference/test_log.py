@@ -28,6 +28,7 @@ def test_a_line_has_the_agreed_names(tmp_path):
                 "status": "failed",
                 "seconds": 0.5,
                 "error": "a.jpg: no picture\nat all",
+                "luma": None,
             }
         ]
 

@@ -1,0 +1,59 @@
+"""Chroma for a luma that stays as it is: from a picture in color to Cb and Cr.
+
+L* and luma weigh red, green and blue differently, so a picture cannot keep both. What
+`host.recolor` gives has the photograph's L*; here its chroma is taken, and moved
+towards gray where it and the photograph's luma together are outside of RGB: a decoder
+would clip them there, and change hue and lightness.
+"""
+
+import cv2
+import numpy as np
+
+# JFIF: R, G and B beyond luma, from Cb and Cr.
+_RED, _GREEN, _BLUE = (0.0, 1.402), (-0.344136, -0.714136), (1.772, 0.0)
+# Pixels worked on at a time, so that float32 planes stay in the cache.
+_TILE = 1 << 15
+
+
+def chroma(rgb: np.ndarray, luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Measures the chroma of a picture that is to be seen with another luma.
+
+    Args:
+        rgb: uint8 array of shape `(height, width, 3)`, gamma-encoded sRGB.
+        luma: uint8 array of shape `(height, width)`: Y' of JFIF.
+
+    Returns:
+        Tuple of Cb and Cr, uint8 arrays of shape `(height, width)`, 128 is gray.
+    """
+    height, width = luma.shape
+    blue, red = np.empty((2, height, width), "uint8")
+    step = max(1, _TILE // width)
+    for top in range(0, height, step):
+        rows = slice(top, top + step)
+        own, red[rows], blue[rows] = cv2.split(
+            cv2.cvtColor(rgb[rows], cv2.COLOR_RGB2YCrCb)
+        )
+        _fit(rgb[rows], own, luma[rows], blue[rows], red[rows])
+    return blue, red
+
+
+def _fit(rgb, own, luma, blue, red):
+    # What luma gains over that of `rgb`, its channels gain: few leave their range.
+    channels = cv2.split(rgb)
+    room_above = cv2.bitwise_not(cv2.max(cv2.max(*channels[:2]), channels[2]))
+    room_below = cv2.min(cv2.min(*channels[:2]), channels[2])
+    beyond = cv2.compare(cv2.subtract(luma, own), room_above, cv2.CMP_GT)
+    beyond |= cv2.compare(cv2.subtract(own, luma), room_below, cv2.CMP_GT)
+    if not cv2.countNonZero(beyond):
+        return
+    at = (beyond != 0).nonzero()
+    y, cb, cr = (plane[at].astype("float32") for plane in (luma, blue, red))
+    cb -= 128
+    cr -= 128
+    share = np.ones_like(y)
+    for of_blue, of_red in (_RED, _GREEN, _BLUE):
+        reach = cb * np.float32(of_blue) + cr * np.float32(of_red)
+        room = np.where(reach > 0, 255 - y, y)
+        np.minimum(share, room / np.maximum(np.abs(reach), 1e-3), out=share)
+    blue[at] = cb * share + np.float32(128.5)
+    red[at] = cr * share + np.float32(128.5)

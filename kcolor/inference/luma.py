@@ -1,0 +1,101 @@
+"""The lossless way: a JPEG's own luma, bit for bit, and new chroma beside it.
+
+Take the color away from such a result, and the photograph's own gray picture is back.
+Nothing of luma is coded anew (`kcolor.images.jpeg`); chroma is computed at its own
+size, from a picture decoded at that size.
+
+What a reader would get wrong: L* is not luma. The result has the luma of the
+photograph, so where its colors are strong its L* is another one.
+"""
+
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, BinaryIO
+
+import cv2
+import numpy as np
+
+from kcolor.color.luma import chroma
+from kcolor.errors import DataError
+from kcolor.images import decode, encode, formats, jpeg
+from kcolor.inference.colorizer import Colorizer
+
+if TYPE_CHECKING:
+    from kcolor.inference.jobs import Settings
+
+# From this short side on, half of it is still twice what a network looks at: chroma of
+# a gray photograph is then of half its size. Below, as the ordinary way has it.
+_LARGE = 1024
+
+
+def keep_luma(
+    colorizer: Colorizer | Future[Colorizer],
+    photo: decode.Photo,
+    file: BinaryIO,
+    kind: str,
+    settings: "Settings",
+) -> None:
+    """Colorizes a JPEG and keeps its luma; writes all of it or nothing.
+
+    Args:
+        colorizer: A `Colorizer`, or a `Future` of one.
+        photo: The photograph.
+        file: Binary file that takes the result.
+        kind: Format of the result.
+        settings: How to colorize and write it.
+
+    Raises:
+        DataError: If the luma cannot be kept; the message says why and does not name
+            the file.
+        ValueError: If a hint lies outside.
+    """
+    if photo.format != "JPEG" or kind != "JPEG":
+        raise DataError("photograph and result are not both JPEG")
+    if photo.pages > 1 or settings.compare:
+        raise DataError("the result is of several pictures")
+    data = photo.read_jpeg()
+    luma = jpeg.luma_of(data)
+    is_large = min(luma.height, luma.width) >= _LARGE
+    sampling = luma.sampling or ((2, 2) if is_large else (1, 1))
+    # A hint names a pixel of the whole picture.
+    step = 2 if is_large and sampling == (2, 2) and not settings.hints else 1
+    page = photo.read_luma(step)
+    if isinstance(colorizer, Future):
+        colorizer = colorizer.result()
+    if colorizer.blend != 1:
+        raise DataError("it is blended with the photograph")
+    session = colorizer.session(page.pixels, page.orientation)
+    color = session(settings.hints, settings.saturation)
+    planes = [
+        _coded(_shrunk(plane, sampling, step), luma.is_progressive, settings.quality)
+        for plane in chroma(color, page.pixels)
+    ]
+    result = jpeg.join(luma, planes, sampling)
+    # Whatever is odd about the photograph shows here: a damaged scan, or one too many.
+    if not np.array_equal(decode.decode_luma(result, step), page.pixels):
+        raise DataError("the JPEG is damaged")
+    encode.write_jpeg(file, result, page.metadata)
+
+
+def _shrunk(plane, sampling, step):
+    # A sample of chroma stands for whole pixels: an odd last one is repeated.
+    down, across = (side // step for side in sampling)
+    height, width = (
+        -(-size // side) for size, side in zip(plane.shape, (down, across), strict=True)
+    )
+    if plane.shape == (height, width):
+        return plane
+    bottom, right = height * down - plane.shape[0], width * across - plane.shape[1]
+    whole = cv2.copyMakeBorder(plane, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+    return cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _coded(plane, is_progressive, quality):
+    options = [cv2.IMWRITE_JPEG_PROGRESSIVE, int(is_progressive)]
+    options += [
+        cv2.IMWRITE_JPEG_QUALITY,
+        quality or formats.BY_NAME["JPEG"].quality or 95,
+    ]
+    done, data = cv2.imencode(".jpg", plane, options)
+    if not done:
+        raise DataError("its chroma cannot be coded")
+    return jpeg.parse(data.tobytes())
