@@ -38,9 +38,12 @@ _F_TO_SPLIT = np.array(
 )
 
 _WEIGHTS = RGB_TO_WHITE_XYZ[1].astype("float32")
+# To Y in 16 bits; the half rounds it.
+_STEPS_OF_Y = np.array([[*65535 * RGB_TO_WHITE_XYZ[1], 0.5]], "float32")
 
-# Pixels a tile holds: a dozen float32 planes of it stay within a core's cache.
-_TILE = 1 << 15
+# Pixels a tile holds: ten float32 planes of it stay near a core, and the fifty calls
+# that work on it cost little beside their work.
+_TILE = 1 << 16
 # Below this many pixels starting threads costs more than they save.
 _ALONE = 1 << 18
 # Window of the guided upsampling, in pixels of the small view, and the step of f (of
@@ -75,10 +78,8 @@ def _measure(pixels, luminance, root, linear=None, steps=None):
         cv2.LUT(pixels, curves.ROOT_8, root)
     else:
         linear = cv2.LUT(pixels, curves.LINEAR_8, linear)
-        cv2.transform(linear, _WEIGHTS[None], luminance)
         # Y and f from one rounded number, so that they belong to the same gray.
-        luminance *= np.float32(65535)
-        luminance += np.float32(0.5)
+        cv2.transform(linear, _STEPS_OF_Y, luminance)
         steps = np.empty(root.shape, "uint16") if steps is None else steps
         np.copyto(steps, luminance, casting="unsafe")
         np.multiply(steps, np.float32(1 / 65535), out=luminance)
@@ -91,9 +92,12 @@ def _measure_16(pixels, luminance, root):
         luminance[:] = linear[pixels]
         root[:] = curves.root_16()[pixels]
         return
-    luminance[:] = linear[pixels[..., 0]] * _WEIGHTS[0]
-    luminance += linear[pixels[..., 1]] * _WEIGHTS[1]
-    luminance += linear[pixels[..., 2]] * _WEIGHTS[2]
+    luminance[:] = 0
+    channel = np.empty_like(luminance)
+    for plane, weight in zip(cv2.split(pixels), _WEIGHTS, strict=True):
+        curves.look_up(plane, linear, channel)
+        channel *= weight
+        luminance += channel
     root[:] = curves.cube_root(luminance)
 
 
@@ -180,6 +184,8 @@ def recolor(
             if top is None:
                 return
             bottom = min(top + step, height)
+            if bottom - top != tile.rows:
+                tile = _Tile(bottom - top, width)
             source = pixels[top:bottom]
             kept = source.copy() if blend != 1 else None
             tile.recolor(source, rows, top, out[top:bottom])
@@ -208,6 +214,7 @@ class _Rows:
     def __init__(self, planes, height, width):
         small = planes[0].shape[0]
         self.count = len(planes)
+        self.may_clip = _may_leave_box(planes)
         self._planes = np.empty((len(planes), small, width), "float32")
         for plane, wide in zip(planes, self._planes, strict=True):
             cv2.resize(plane, (width, small), wide, interpolation=cv2.INTER_LINEAR)
@@ -218,14 +225,36 @@ class _Rows:
         self._below = np.minimum(self._above + 1, small - 1)
         self._share = (at - self._above).astype("float32")[:, None]
 
-    def read(self, top, out, scratch):
+    def read(self, top, out):
         """Reads rows from `top` on into `out`, `(count, rows, width)`."""
         rows = slice(top, top + out.shape[1])
-        np.take(self._planes, self._above[rows], axis=1, out=out, mode="clip")
-        np.take(self._planes, self._below[rows], axis=1, out=scratch, mode="clip")
-        scratch -= out
-        scratch *= self._share[rows]
-        out += scratch
+        above, share = self._above[rows], self._share[rows]
+        if 4 * (above[-1] - above[0]) > len(above):
+            np.take(self._planes, above, axis=1, out=out, mode="clip")
+            lower = self._planes[:, self._below[rows]]
+            lower -= out
+            lower *= share
+            out += lower
+            return
+        # Much enlarged, most rows lie between the same two: half as many passes.
+        for first in range(above[0], above[-1] + 1):
+            part = slice(*np.searchsorted(above, [first, first + 1]))
+            upper = self._planes[:, first, None]
+            lower = self._planes[:, self._below[top + part.start], None]
+            np.multiply(lower - upper, share[part], out=out[:, part])
+            out[:, part] += upper
+
+
+def _may_leave_box(planes):
+    # Whether offsets can leave what `graph` clips to, at an f between 0 and 1.
+    low, high = ([plane.min() for plane in planes], [p.max() for p in planes])
+    for at in (0, 1):
+        slope = (low[at + 2], high[at + 2]) if len(planes) == 4 else (0, 0)
+        if low[at] + min(slope[0], 0) < _F_LOW[at]:
+            return True
+        if high[at] + max(slope[1], 0) > _F_HIGH[at]:
+            return True
+    return False
 
 
 class _Tile:
@@ -235,93 +264,86 @@ class _Tile:
     lets other threads run inside a call, and stops them between two calls.
     """
 
-    _to_rgb = WHITE_XYZ_TO_RGB.astype("float32")[:, :, None, None]
-
     def __init__(self, rows, width):
-        self._planes = np.empty((8, rows, width), "float32")
-        self._steps = np.empty((3, rows, width), "uint16")
-        self._levels = np.empty((3, rows, width), "uint8")
+        self.rows = rows
         self._gray = np.empty((2, rows, width), "float32")
-        self._linear = np.empty((rows, width, 3), "float32")
+        self._planes = np.empty((7, rows, width), "float32")
         # NumPy compares with a plane four times faster than with a number.
         self._deltas = np.full((rows, width), DELTA, "float32")
-        self._ones = np.ones((rows, width), "float32")
+        # What is needed before or after the planes lies in the same memory: the less
+        # there is, the more of it stays in the cache.
+        self._linear = self._planes[4:].reshape(rows, width, 3)
+        size = 3 * rows * width
+        steps = self._planes[:2].reshape(-1).view("uint16")
+        self._steps = steps[:size].reshape(3, rows, width)
+        levels = self._planes[2].reshape(-1).view("uint8")
+        self._levels = levels[:size].reshape(3, rows, width)
 
     def recolor(self, pixels, rows, top, out):
         """Recolors one tile; `out` may be `pixels`."""
-        count = pixels.shape[0]
-        planes = self._planes[:, :count]
-        y, fy = self._gray[:, :count]
-        _measure(pixels, y, fy, self._linear[:count], self._steps[0, :count])
-        rows.read(top, planes[: rows.count], planes[4 : 4 + rows.count])
-        offsets = planes[:2]
+        planes, (y, fy) = self._planes, self._gray
+        _measure(pixels, y, fy, self._linear, self._steps[0])
+        rows.read(top, planes[: rows.count])
+        offsets, cubes, linear = planes[:2], planes[2:4], planes[4:]
         if rows.count == 4:
             # Guided: offset = intercept + slope * f.
-            slopes = planes[2:4]
-            slopes *= fy
-            offsets += slopes
-        # Behind the enlargement, as `graph` and the exported files clip.
-        for offset, low, high in zip(offsets, _F_LOW, _F_HIGH, strict=True):
-            np.clip(offset, low, high, out=offset)
-        self._cube(offsets, fy, y, planes[2:4], planes[4:6])
-        # Each row of the matrix sums to 1, so gray passes through it unchanged and
-        # only the offsets of X and Z from Y need weights.
-        linear, spare = planes[2:5], planes[5:8]
-        np.multiply(self._to_rgb[:, 0], offsets[0], out=linear)
-        np.multiply(self._to_rgb[:, 2], offsets[1], out=spare)
-        linear += spare
-        self._fit(y, linear, planes[0], planes[1], planes[5])
-        linear += y
+            cubes *= fy
+            offsets += cubes
+        if rows.may_clip:
+            # Behind the enlargement, as `graph` and the exported files clip.
+            for offset, low, high in zip(offsets, _F_LOW, _F_HIGH, strict=True):
+                np.clip(offset, low, high, out=offset)
+        offsets += fy
+        self._cube(offsets, cubes, planes[4:6])
+        for channel, (of_x, of_y, of_z) in zip(linear, WHITE_XYZ_TO_RGB, strict=True):
+            cv2.addWeighted(cubes[0], of_x, cubes[1], of_z, 0, channel)
+            cv2.scaleAdd(y, of_y, channel, channel)
+        self._fit(y, linear, *planes[:2])
         if out.dtype == np.uint8:
             self._to_levels(linear, out)
         else:
             for at, channel in enumerate(linear):
                 out[..., at] = curves.linear_to_srgb(channel) * 65535 + 0.5
 
-    def _cube(self, offsets, fy, y, cubes, spare):
-        # From f(X) - f(Y) and f(Z) - f(Y) to X - Y and Z - Y, in place.
-        offsets += fy
-        if offsets.min() >= DELTA:
-            np.multiply(offsets, offsets, out=cubes)
-            cubes *= offsets
-            np.subtract(cubes, y, out=offsets)
+    def _cube(self, f, cubes, spare):
+        # From f(X) and f(Z) to X and Z.
+        if f.min() >= DELTA:
+            np.multiply(f, f, out=cubes)
+            cubes *= f
             return
         # Below delta f is the cube's tangent there: cube what lies above it, and go
         # along the tangent for the rest.
-        np.maximum(offsets, self._deltas[: len(y)], out=spare)
-        offsets -= spare
-        offsets *= np.float32(3 * DELTA**2)
+        np.maximum(f, self._deltas, out=spare)
+        f -= spare
+        f *= np.float32(3 * DELTA**2)
         np.multiply(spare, spare, out=cubes)
         cubes *= spare
-        offsets += cubes
-        offsets -= y
+        cubes += f
 
-    def _fit(self, y, offsets, share, reach, room):
+    def _fit(self, y, linear, low, high):
         # Colors outside sRGB move towards the gray of their own luminance, in linear
-        # light: chroma is lost, L* is kept (`graph` does the same). Of the three
-        # offsets from that gray one is negative and one positive, or all are 0.
+        # light: chroma is lost, L* is kept (`graph` does the same).
+        cv2.min(linear[0], linear[1], low)
+        cv2.min(low, linear[2], low)
+        cv2.max(linear[0], linear[1], high)
+        cv2.max(high, linear[2], high)
+        outside = low < 0
+        outside |= high > 1
+        at = np.flatnonzero(outside)
+        if not len(at):
+            return
+        y, low, high = (plane.reshape(-1).take(at) for plane in (y, low, high))
         tiny = np.float32(1e-6)
-        np.maximum(offsets[0], offsets[1], out=reach)
-        np.maximum(reach, offsets[2], out=reach)
-        reach += tiny
-        ones = self._ones[: len(y)]
-        np.subtract(ones, y, out=room)
-        np.divide(room, reach, out=share)
-        np.minimum(offsets[0], offsets[1], out=reach)
-        np.minimum(reach, offsets[2], out=reach)
-        np.subtract(tiny, reach, out=reach)
-        np.divide(y, reach, out=room)
-        np.minimum(share, room, out=share)
-        if share.min() < 1:
-            np.minimum(share, ones, out=share)
-            offsets *= share
+        share = np.minimum((1 - y) / (high - y + tiny), y / (y - low + tiny))
+        for channel in linear.reshape(3, -1):
+            channel[at] = y + (channel.take(at) - y) * share
 
     def _to_levels(self, linear, out):
-        steps, levels = self._steps[:, : len(out)], self._levels[:, : len(out)]
+        steps = self._steps
         np.multiply(linear, np.float32(curves.STEPS), out=steps, casting="unsafe")
-        for step, level in zip(steps, levels, strict=True):
+        for step, level in zip(steps, self._levels, strict=True):
             curves.look_up(step, curves.OUT_8, level)
-        cv2.merge(list(levels), out)
+        cv2.merge(list(self._levels), out)
 
 
 def _local_lines(guide, offsets):

@@ -19,7 +19,7 @@ from kcolor.errors import DataError
 from kcolor.images import exif, icc, metadata, opening, pixels, png
 from kcolor.images.codec import decoding
 from kcolor.images.opening import MAX_MEGAPIXELS
-from kcolor.images.page import Page, on_white, to_8_bits
+from kcolor.images.page import Page, on_white, swap_red_and_blue, to_8_bits
 
 # How much smaller OpenCV can decode a JPEG: by dropping frequencies, at less work.
 _REDUCED = {
@@ -141,9 +141,13 @@ class Photo:
             with decoding():
                 image.load()  # How long a frame lasts is known only now.
         found, profile = self._described()
-        array, alpha, orientation = pixels.read(
-            image, self._file, self._row, number, self._head, profile
-        )
+        if self._is_plain_jpeg(profile):
+            # OpenCV decodes it straight into an array, to the same pixels as Pillow.
+            array, alpha, orientation = self._decode_jpeg(), None, 1
+        else:
+            array, alpha, orientation = pixels.read(
+                image, self._file, self._row, number, self._head, profile
+            )
         # A TIFF's tag is seen to with its pixels.
         if self._row.orientation and self.format != "TIFF":
             orientation = exif.orientation(found.get("exif", b""))
@@ -187,9 +191,9 @@ class Photo:
                 alpha = None if alpha is None else to_8_bits(alpha)
             if alpha is not None:
                 rgb = on_white(rgb, alpha)
-            if rgb.ndim == 2:
-                rgb = cv2.cvtColor(rgb, cv2.COLOR_GRAY2RGB)
             rgb = exif.upright(rgb, page.orientation)
+        if rgb.ndim == 2:
+            rgb = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_GRAY2RGB)
         return _shrunk(np.ascontiguousarray(rgb), short_side)
 
     def read_jpeg(self) -> bytes:
@@ -227,15 +231,30 @@ class Photo:
         pixels = decode_luma(self.read_jpeg(), step)
         return Page(pixels, None, exif.orientation(found.get("exif", b"")), found)
 
+    def _is_plain_jpeg(self, profile):
+        return (
+            self.format == "JPEG"
+            and self.pages == 1
+            and profile is None
+            and self._image.mode in ("L", "RGB")
+        )
+
+    def _decode_jpeg(self, reduction=1):
+        flags = _REDUCED[reduction]
+        if self._image.mode == "L" and reduction == 1:
+            flags = cv2.IMREAD_GRAYSCALE
+        pixels = _decoded(self.read_jpeg(), flags)
+        if reduction == 1 and pixels.shape[1::-1] != self._image.size:
+            raise DataError("damaged: its size does not agree with itself")
+        return pixels if pixels.ndim == 2 else swap_red_and_blue(pixels)
+
     def _read_fast(self, short_side):
-        # OpenCV decodes a JPEG straight into an array, a tenth faster than Pillow, and
-        # to the same pixels. None where a profile or CMYK has to be converted.
+        # None where a profile or CMYK has to be converted.
         if self.format != "JPEG":
             return None
         image = self._image
-        data = self.read_jpeg()
         profile = image.info.get("icc_profile")
-        if image.mode not in ("L", "RGB") or (profile and not icc.is_srgb(profile)):
+        if not self._is_plain_jpeg(self._profile(profile) if profile else None):
             if short_side is not None:
                 image.draft(image.mode, (short_side, short_side))
             return None
@@ -245,9 +264,8 @@ class Photo:
             reduction = next(
                 f for f in _REDUCED if f == 1 or shortest // f >= short_side
             )
-        bgr = _decoded(data, _REDUCED[reduction])
-        rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-        return exif.upright(rgb, exif.orientation(image.info.get("exif", b"")))
+        pixels = self._decode_jpeg(reduction)
+        return exif.upright(pixels, exif.orientation(image.info.get("exif", b"")))
 
     @contextmanager
     def _named(self):

@@ -15,7 +15,7 @@ import numpy as np
 
 from kcolor.errors import DataError
 from kcolor.images import exif, formats, write_tiff
-from kcolor.images.page import Page, on_white, to_8_bits
+from kcolor.images.page import Page, on_white, swap_red_and_blue, to_8_bits
 
 
 def write(
@@ -154,8 +154,7 @@ def _write_jpeg(file, page, quality):
     # Without chroma subsampling: colors that end at an edge stay there.
     options = [cv2.IMWRITE_JPEG_QUALITY, quality]
     options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    pixels = cv2.cvtColor(page.pixels, cv2.COLOR_RGB2BGR, dst=page.pixels)
-    done, data = cv2.imencode(".jpg", pixels, options)
+    done, data = cv2.imencode(".jpg", swap_red_and_blue(page.pixels), options)
     if not done:
         raise DataError("cannot be written as JPEG")
     write_jpeg(file, data.data, page.metadata)

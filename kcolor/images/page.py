@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 
 
@@ -29,6 +30,23 @@ def to_8_bits(values: np.ndarray) -> np.ndarray:
     # 257 levels of 16 bits are one of 8; the table is exact and twice as fast.
     table = ((np.arange(65536) + 128) // 257).astype("uint8")
     return table[values]
+
+
+def swap_red_and_blue(pixels: np.ndarray) -> np.ndarray:
+    """Turns RGB into OpenCV's BGR, or back, in place.
+
+    Args:
+        pixels: Array of shape `(height, width, 3)`.
+
+    Returns:
+        The same array.
+    """
+    # In strips that stay in the cache: OpenCV copies what it is given twice.
+    step = max(1, (1 << 16) // pixels.shape[1])
+    for top in range(0, len(pixels), step):
+        strip = pixels[top : top + step]
+        cv2.cvtColor(strip, cv2.COLOR_RGB2BGR, dst=strip)
+    return pixels
 
 
 def on_white(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:

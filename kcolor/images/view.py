@@ -135,8 +135,9 @@ def shrink(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
         pixels = cv2.resize(even, (columns, rows), interpolation=cv2.INTER_LINEAR)
         extent /= 2
     to_16_bit = 257.0 if pixels.dtype == np.uint8 else 1.0
-    small = _average(pixels, height, extent[0])
-    small = _average(small.swapaxes(0, 1), width, extent[1]).swapaxes(0, 1)
+    # Whole rows are averaged four times as fast as columns are.
+    small = cv2.transpose(_average(pixels, height, extent[0]))
+    small = cv2.transpose(_average(small, width, extent[1]))
     return (small * np.float32(to_16_bit) + np.float32(0.5)).astype("uint16")
 
 
@@ -195,9 +196,9 @@ def _average(pixels: np.ndarray, count: int, extent: float) -> np.ndarray:
     at = np.minimum(at, length - 1).astype("intp")
     weights = weights.astype("float32")
     weights = weights.reshape(*weights.shape, *(1,) * (pixels.ndim - 1))
-    result = pixels[at[:, 0]] * weights[:, 0]
+    result = pixels.take(at[:, 0], axis=0) * weights[:, 0]
     for tap in range(1, at.shape[1]):
-        result += pixels[at[:, tap]] * weights[:, tap]
+        result += pixels.take(at[:, tap], axis=0) * weights[:, tap]
     return result
 
 
