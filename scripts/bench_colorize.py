@@ -1,16 +1,21 @@
 """Measures `kcolor colorize`: stages, memory, start-up, bulk; beside floor and rival.
 
     scripts/bench colorize [--model FILE] [--photo FILE] [--folder DIR] [--json FILE]
+                           [--former CHECKOUT]
 
 All figures of a run come from the same machine in the same minute, best of several
 repetitions: compare them with each other, not with those of another run. `cpu` is
-processor time, which does not suffer from what else the machine is doing.
+processor time, of child processes too, which suffers less from what else the machine is
+doing. With `--former`, a checkout of another release does the same in turns with this
+one, and `times` is the median of the pairs: former / this.
 """
 
 import argparse
 import io
 import json
 import os
+import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,10 +33,14 @@ from kcolor.parallel import cores
 
 MEGAPIXELS = 12.0
 REPETITIONS = 7
+PAIRS = 5
 
 
 def main():
     arguments = _arguments()
+    if arguments.only_stages:
+        print(json.dumps(_stages(arguments.photo, arguments.model)))
+        return
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         large = _large_photo(arguments.photo, folder / "large.jpg")
@@ -41,6 +50,8 @@ def main():
         if arguments.folder:
             figures["bulk"] = _bulk(arguments, folder)
         figures["stages"] = _stages(large, arguments.model)
+        if arguments.former:
+            figures["pairs"] = _pairs(large, folder, arguments)
     _show(figures)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
@@ -53,6 +64,8 @@ def _arguments():
     parser.add_argument("--folder", type=Path, help="photographs for the bulk figures")
     parser.add_argument("--limit", type=int, default=1000)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--former", type=Path, help="a checkout of another release")
+    parser.add_argument("--only-stages", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -75,14 +88,19 @@ def _large_photo(source, target):
     return target
 
 
+def _cpu():
+    both = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+    return sum(sum(resource.getrusage(who)[:2]) for who in both)
+
+
 def _best(work, repetitions=REPETITIONS):
     # Best wall and processor time in ms, and the result.
     walls, cpus = [], []
     for _ in range(repetitions):
-        wall, cpu = time.perf_counter(), time.process_time()
+        wall, cpu = time.perf_counter(), _cpu()
         result = work()
         walls.append(time.perf_counter() - wall)
-        cpus.append(time.process_time() - cpu)
+        cpus.append(_cpu() - cpu)
     return {"wall_ms": 1e3 * min(walls), "cpu_ms": 1e3 * min(cpus)}, result
 
 
@@ -120,10 +138,35 @@ def _stages(path, model):
     stages["times codec only"] = {
         key: stages["all stages"][key] / floor[key] for key in floor
     }
+    stages |= _lossless(path, colorizer, floor)
     rival = _scikit_image(data, view, ab)
     if rival:
         stages["scikit-image Lab pipeline"] = rival
     return stages
+
+
+def _lossless(path, colorizer, floor):
+    # The luma of a gray JPEG, and of one in color where jpegtran is there.
+    try:
+        from kcolor.inference.jobs import Settings
+        from kcolor.inference.luma import keep_luma
+    except ImportError:
+        return {}  # A former release.
+    rows = {}
+    gray = io.BytesIO()
+    Image.open(path).convert("L").save(gray, "JPEG", quality=90)
+    for kind, data in (("gray", gray.getvalue()), ("color", path.read_bytes())):
+
+        def work(data=data):
+            with decode.Photo(data, "photo") as photo:
+                keep_luma(colorizer, photo, io.BytesIO(), "JPEG", Settings())
+
+        name = f"lossless luma, {kind} JPEG"
+        rows[name], _ = _best(work)
+        rows[f"{name}, times codec only"] = {
+            key: rows[name][key] / floor[key] for key in floor
+        }
+    return rows
 
 
 def _sum(rows):
@@ -170,11 +213,69 @@ print(json.dumps({
 """
 
 
-def _run(*command):
+def _run(*command, checkout=None):
     # Wall and processor time and peak memory of one Python process.
     launched = [sys.executable, "-c", _LAUNCHER, sys.executable, *map(str, command)]
-    done = subprocess.run(launched, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        launched, capture_output=True, text=True, check=True, env=_environment(checkout)
+    )
     return json.loads(done.stdout)
+
+
+def _environment(checkout):
+    if checkout is None:
+        return None
+    # Safe path: a module in the working directory would count before it.
+    return os.environ | {"PYTHONPATH": str(checkout.resolve()), "PYTHONSAFEPATH": "1"}
+
+
+def _pairs(large, folder, arguments):
+    # What both releases can do, in turns; by name the rows of each.
+    here = Path(__file__).parent.parent
+    found = {}
+    for _ in range(PAIRS):
+        for release, checkout in (("former", arguments.former), ("this", here)):
+            for name, row in _round(large, folder, arguments, checkout).items():
+                found.setdefault(name, {}).setdefault(release, []).append(row)
+    return {
+        name: {
+            release: {k: statistics.median(row[k] for row in rows) for k in rows[0]}
+            for release, rows in releases.items()
+        }
+        | {
+            "times": {
+                key: statistics.median(
+                    former[key] / this[key]
+                    for former, this in zip(
+                        releases["former"], releases["this"], strict=True
+                    )
+                )
+                for key in releases["this"][0]
+                if key != "ok"
+            }
+        }
+        for name, releases in found.items()
+        if len(releases) == 2
+    }
+
+
+def _round(large, folder, arguments, checkout):
+    options = ["--only-stages", "--photo", large, "--model", arguments.model]
+    stages = subprocess.run(
+        [sys.executable, __file__, *map(str, options)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=_environment(checkout),
+    )
+    rows = json.loads(stages.stdout.splitlines()[-1])
+    rows = {name: row for name, row in rows.items() if "codec only" not in name}
+    one = _colorize(large, folder / "pair.jpg", arguments.model)
+    rows["kcolor colorize, 12 megapixels"] = _run(*one, checkout=checkout)
+    if arguments.folder:
+        many = _colorize(folder / "album", folder / "pair", arguments.model)
+        rows["kcolor colorize, the folder"] = _run(*many, checkout=checkout)
+    return rows
 
 
 def _best_run(*command, repetitions=5):
@@ -253,12 +354,20 @@ def _show(figures):
     for part in ("stages", "command", "startup"):
         print(f"\n{part:40s} {'wall':>9s} {'cpu':>9s} {'peak':>8s}")
         for name, row in figures[part].items():
-            if name == "times codec only":
+            if name.endswith("times codec only"):
                 print(f"{name:40s} {row['wall_ms']:9.2f} {row['cpu_ms']:9.2f}")
                 continue
             peak = f"{row['peak_mb']:5.0f} MB" if "peak_mb" in row else ""
             times = f"{row['wall_ms']:6.0f} ms {row['cpu_ms']:6.0f} ms"
             print(f"{name:40s} {times} {peak:>8s}")
+    if "pairs" in figures:
+        print(
+            f"\n{'former / this, in pairs':40s} {'wall':>9s} {'cpu':>9s} {'peak':>8s}"
+        )
+    for name, row in figures.get("pairs", {}).items():
+        times = row["times"]
+        peak = f"{times['peak_mb']:8.2f}" if "peak_mb" in times else ""
+        print(f"{name:40s} {times['wall_ms']:9.2f} {times['cpu_ms']:9.2f} {peak}")
     for name, value in figures.get("bulk", {}).items():
         print(f"{name:40s} {value:9.1f}")
 

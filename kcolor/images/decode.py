@@ -19,7 +19,7 @@ from kcolor.errors import DataError
 from kcolor.images import exif, icc, metadata, opening, pixels, png
 from kcolor.images.codec import decoding
 from kcolor.images.opening import MAX_MEGAPIXELS
-from kcolor.images.page import Page, on_white, swap_red_and_blue, to_8_bits
+from kcolor.images.page import Page, gray_of, on_white, swap_red_and_blue, to_8_bits
 
 # How much smaller OpenCV can decode a JPEG: by dropping frequencies, at less work.
 _REDUCED = {
@@ -191,9 +191,9 @@ class Photo:
                 alpha = None if alpha is None else to_8_bits(alpha)
             if alpha is not None:
                 rgb = on_white(rgb, alpha)
+            if rgb.ndim == 2:
+                rgb = cv2.cvtColor(rgb, cv2.COLOR_GRAY2RGB)
             rgb = exif.upright(rgb, page.orientation)
-        if rgb.ndim == 2:
-            rgb = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_GRAY2RGB)
         return _shrunk(np.ascontiguousarray(rgb), short_side)
 
     def read_jpeg(self) -> bytes:
@@ -239,14 +239,18 @@ class Photo:
             and self._image.mode in ("L", "RGB")
         )
 
-    def _decode_jpeg(self, reduction=1):
-        flags = _REDUCED[reduction]
-        if self._image.mode == "L" and reduction == 1:
+    def _decode_jpeg(self):
+        flags = cv2.IMREAD_COLOR
+        if self._image.mode == "L":
             flags = cv2.IMREAD_GRAYSCALE
         pixels = _decoded(self.read_jpeg(), flags)
-        if reduction == 1 and pixels.shape[1::-1] != self._image.size:
+        if pixels.shape[1::-1] != self._image.size:
             raise DataError("damaged: its size does not agree with itself")
-        return pixels if pixels.ndim == 2 else swap_red_and_blue(pixels)
+        if pixels.ndim == 2:
+            return pixels
+        # Many a gray scan is a file in color; a third of the work is left of it.
+        gray = gray_of(pixels)
+        return swap_red_and_blue(pixels) if gray is None else gray
 
     def _read_fast(self, short_side):
         # None where a profile or CMYK has to be converted.
@@ -264,7 +268,7 @@ class Photo:
             reduction = next(
                 f for f in _REDUCED if f == 1 or shortest // f >= short_side
             )
-        pixels = self._decode_jpeg(reduction)
+        pixels = swap_red_and_blue(_decoded(self.read_jpeg(), _REDUCED[reduction]))
         return exif.upright(pixels, exif.orientation(image.info.get("exif", b"")))
 
     @contextmanager

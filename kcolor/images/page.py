@@ -41,12 +41,34 @@ def swap_red_and_blue(pixels: np.ndarray) -> np.ndarray:
     Returns:
         The same array.
     """
-    # In strips that stay in the cache: OpenCV copies what it is given twice.
-    step = max(1, (1 << 16) // pixels.shape[1])
-    for top in range(0, len(pixels), step):
-        strip = pixels[top : top + step]
-        cv2.cvtColor(strip, cv2.COLOR_RGB2BGR, dst=strip)
+    # OpenCV copies first what it is to change in place.
+    for rows in _strips(pixels):
+        cv2.cvtColor(pixels[rows], cv2.COLOR_RGB2BGR, dst=pixels[rows])
     return pixels
+
+
+def gray_of(pixels: np.ndarray) -> np.ndarray | None:
+    """Finds a gray picture in three equal channels.
+
+    Args:
+        pixels: Array of shape `(height, width, 3)`.
+
+    Returns:
+        Array of shape `(height, width)`, or None if there is any color.
+    """
+    gray = np.empty(pixels.shape[:2], pixels.dtype)
+    for rows in _strips(pixels):
+        first, *others = cv2.split(pixels[rows])
+        if not all(np.array_equal(first, other) for other in others):
+            return None
+        gray[rows] = first
+    return gray
+
+
+def _strips(pixels):
+    # Rows that stay in the cache together.
+    step = max(1, (1 << 16) // pixels.shape[1])
+    return [slice(top, top + step) for top in range(0, len(pixels), step)]
 
 
 def on_white(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -225,6 +225,19 @@ def test_a_profile_is_converted_to_srgb_and_the_result_tagged(
         assert "sRGB" in ImageCms.getProfileDescription(profile)
 
 
+@pytest.mark.parametrize("color", [False, True])
+def test_a_jpeg_in_color_without_any_is_read_as_gray(tmp_path, color):
+    pixels = np.dstack([_gray()] * 3)
+    # Large enough that JPEG's chroma, which is averaged, shows it.
+    pixels[-16:, -16:, 0] += 9 * color
+    source = _save(tmp_path / "a.jpg", Image.fromarray(pixels), quality=95)
+    with decode.Photo(source) as photo, Image.open(source) as image:
+        read = next(photo.read()).pixels
+        expected = np.asarray(image)
+    assert read.ndim == (3 if color else 2)
+    np.testing.assert_array_equal(read if color else np.dstack([read] * 3), expected)
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
 def test_a_profile_of_gray_pixels_does_not_end_up_on_a_color_picture(
     tmp_path, colorizer, suffix
