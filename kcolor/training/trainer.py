@@ -11,7 +11,7 @@ from kcolor import models
 from kcolor.losses import ColorizationLoss
 from kcolor.metrics.lpips import build_lpips, find_weights
 from kcolor.models.backbones import is_backbone
-from kcolor.models.known import takes_known
+from kcolor.models.known import takes_known, without_known
 from kcolor.models.mobile import add_known_input
 from kcolor.models.surgery import freeze, under_policy
 from kcolor.runtimes.keras import load_model
@@ -124,12 +124,15 @@ def build_trainer(options: FitOptions) -> Trainer:
     model = network
     if chosen.system == "pix2pix":
         model = Pix2Pix(network, models.build_discriminator(chosen.discriminator))
+    teacher = None
+    if chosen.teacher is not None:
+        teacher = without_known(load_model(chosen.teacher))
     loss = ColorizationLoss(
         pixel_loss,
         chosen.perceptual,
         chosen.colorfulness,
         _lpips(chosen),
-        teacher=None if chosen.teacher is None else load_model(chosen.teacher),
+        teacher=teacher,
         teacher_weight=chosen.teacher_weight,
     )
     return Trainer(chosen, network, model, loss)

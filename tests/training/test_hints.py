@@ -42,6 +42,23 @@ def test_a_network_trained_with_hints_starts_from_one_without(automatic, tmp_pat
     np.testing.assert_array_equal(network(inputs), start(lightness))
 
 
+def test_a_teacher_that_takes_hints_teaches_without(tmp_path):
+    network = build_mobile(known=True)
+    rng = np.random.default_rng(0)
+    network.set_weights([rng.normal(0, 0.1, w.shape) for w in network.get_weights()])
+    network.save(tmp_path / "teacher.keras")
+    options = FitOptions(
+        "mobile", tmp_path / "run", teacher=tmp_path / "teacher.keras", **SMALL
+    )
+    lightness = rng.uniform(-1, 1, (1, 32, 64, 1)).astype("float32")
+    teacher = build_trainer(options).loss.teacher
+    taught = teacher(keras.ops.convert_to_tensor(lightness), training=False)
+    nothing = np.zeros((1, 32, 64, 3), "float32")
+    expected = network({"lightness": lightness, "known": nothing})
+    assert np.asarray(expected).any()
+    np.testing.assert_array_equal(taught, expected)
+
+
 @pytest.mark.slow
 def test_hints_train_their_kernels_and_the_network_can_be_trained_on(tmp_path):
     options = FitOptions("mobile", tmp_path / "a", hints_share=1.0, epochs=2, **SMALL)
