@@ -28,7 +28,7 @@ _EXTRAS = {
     "video": ("av",),
     "ray": ("ray", "fsspec"),
     "serve": ("starlette", "uvicorn", "multipart", "python_multipart"),
-    "train": ("tensorflow", "keras", "skimage", "jinja2", "safetensors"),
+    "train": ("tensorflow", "keras", "skimage", "jinja2", "safetensors", "h5py"),
     "export": (
         "tf2onnx",
         "onnx",
