@@ -11,8 +11,8 @@ Each model is a file beside this one:
 - `start` in a stage says otherwise: `encoder_from`, another model's trained encoder
   under a fresh decoder; `end_at_level`, a fresh network that ends at a pyramid level;
   `grown`, the whole network around the layers that the stage before it trained.
-- `[files]` says what is exported from the last stage, `test` what it is measured on,
-  `[card]` what no machine can say.
+- `[files]` says what is exported from the last stage and `ships_in` where it and its
+  card go; `test` what it is measured on, `[card]` what no machine can say.
 - `{corpus}` and `{weights}` stand for the folders given here; sources may hold `*`.
 
 Training that was interrupted goes on; what is finished is only exported and measured
@@ -30,12 +30,18 @@ import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PRESETS = HERE.parent / "kcolor" / "presets"
 NAMES = sorted(path.stem for path in HERE.glob("*.toml"))
 METRICS = ("psnr", "ssim", "lpips", "ciede2000", "colorfulness")
 # Test pictures that are colorized with more and more hints; each takes a second.
 HINTED = 500
-_SMOKE = {"epochs": 2, "steps_per_epoch": 4, "batch_size": 8, "val_images": 8}
+# A low rate, since no int8 file follows a network that is thrown about.
+_SMOKE = {
+    "epochs": 2,
+    "steps_per_epoch": 4,
+    "batch_size": 8,
+    "val_images": 8,
+    "learning_rate": 1e-4,
+}
 
 
 def main():
@@ -44,7 +50,7 @@ def main():
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, default=HERE.parent / "runs")
-    parser.add_argument("--into", type=Path, default=PRESETS, help="for files and card")
+    parser.add_argument("--into", type=Path, help="instead of the recipe's ships_in")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     parser.add_argument("--limit", type=int, help="test pictures; default: all")
     parser.add_argument("--note", help="what the results should say of this very run")
@@ -89,7 +95,8 @@ def read(name, options):
             stage.update(_SMOKE, data=stage["data"][:1])
             stage.update({k: 2 for k in ("pretrain_epochs",) if stage.get(k)})
         stage.setdefault("precision", options.precision)
-    return {"name": name, **recipe, "stages": stages}
+    into = options.into or HERE.parent / recipe["ships_in"]
+    return {"name": name, **recipe, "stages": stages, "into": into}
 
 
 def found(source):
@@ -172,23 +179,24 @@ def spread_lightness(source, size):
 
 
 def export(recipe, run, options):
-    """Writes the model's files: bundled ones beside their cards, others in the run."""
-    from kcolor.export.tflite import ANY, export_tflite
+    """Writes the model's files; returns the `.tflite` ones by name."""
+    from kcolor.export.tflite import ANY, CANVASES, export_tflite
+    from kcolor.export.trained import write_trained
     from kcolor.runtimes.keras import load_model
 
     network = load_model(run)
     head = [layer for layer in network.layers if layer.weights][-1]
     chroma = recipe.get("chroma", 1.0)
     head.set_weights([chroma * values for values in head.get_weights()])
+    sizes = {"any": {"serving_default": ANY}, "canvases": CANVASES}
     files = {}
     for name, choice in recipe["files"].items():
-        folder = options.into if choice.get("bundled") else run
-        files[name] = folder / f"{name}.tflite"
-        more = {}
-        if choice.get("sizes") == "any":
-            more["sizes"] = {"serving_default": ANY}
+        files[name] = recipe["into"] / f"{name}.tflite"
+        more = {"sizes": sizes.get(choice.get("sizes"))}
         if choice["quantize"] == "int8":
-            more["calibration"] = recipe["stages"][0]["data"][0].partition("=")[0]
+            stage = recipe["stages"][0]
+            source = stage.get("val_data", stage["data"][0])
+            more["calibration"] = source.partition("=")[0]
         export_tflite(
             network,
             files[name],
@@ -197,6 +205,8 @@ def export(recipe, run, options):
             overwrite=True,
             **more,
         )
+        if choice.get("keras"):
+            write_trained(network, recipe["into"] / f"{name}.keras")
     return files
 
 
@@ -254,11 +264,11 @@ def write_cards(recipe, runs, files, measured, options):
     for name, file in files.items():
         result = {
             "name": name,
-            "bundled": recipe["files"][name].get("bundled", False),
             "megabytes": round(file.stat().st_size / 1e6, 2),
             "milliseconds": measured["milliseconds"][name],
             "machine": measured["machine"],
             "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+            **of_keras(file.with_suffix(".keras")),
             **common,
             "figures": of_one(measured["evaluation"], name),
         }
@@ -268,12 +278,24 @@ def write_cards(recipe, runs, files, measured, options):
         (options.results / f"{name}.json").write_text(
             json.dumps(result, indent=1) + "\n"
         )
-        path = options.into / f"{name}.json"
+        path = recipe["into"] / f"{name}.json"
         path.write_text(card_text({**result, **recipe["card"]}), encoding="utf-8")
         print(f"{file}: {result['megabytes']} MB, {path}")
         for row in result["figures"]["rows"]:
             values = ((metric, row.get(metric)) for metric in METRICS)
             print(row["model"], {k: v and round(v, 4) for k, v in values})
+
+
+def of_keras(path):
+    """Returns what a card says of a `.keras` file, if there is one."""
+    if not path.exists():
+        return {}
+    content = path.read_bytes()
+    said = {
+        "megabytes": round(len(content) / 1e6, 2),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    return {"keras": said}
 
 
 def card_text(result):
@@ -289,8 +311,8 @@ def card_text(result):
         for row in figures["rows"]
     ]
     machine = {key: result["machine"][key] for key in ("processor", "cores")}
-    keys = ("name", "system", "bundled", "parameters", "megabytes", "milliseconds")
-    prose = ("sha256", "license", "intended_use", "data", "seen")
+    keys = ("name", "system", "parameters", "megabytes", "milliseconds")
+    prose = ("sha256", "keras", "license", "intended_use", "data", "seen")
     hinted = {}
     if "hints" in result:
         row = result["hints"]["rows"][-1]
@@ -303,7 +325,7 @@ def card_text(result):
         **{key: result[key] for key in keys},
         **hinted,
         "machine": machine,
-        **{key: result[key] for key in prose},
+        **{key: result[key] for key in prose if key in result},
         "figures": {"protocol": protocol, "rows": rows},
     }
     # A line for each key and for each row of figures: short, and fit for a diff.

@@ -41,7 +41,10 @@ def main():
     shutil.rmtree(reference, ignore_errors=True)
     (reference / "python").mkdir(parents=True)
     (reference / "command-line.md").write_text(command_line_page())
-    (reference / "models.md").write_text(models_page(presets.cards()))
+    shipped = presets.in_folder(ROOT / "kcolor" / "presets", "kcolor")
+    shipped += presets.in_folder(ROOT / "models" / "kcolor_models", "kcolor-models")
+    described = [(preset, preset.card()) for preset in shipped]
+    (reference / "models.md").write_text(models_page(described))
     for name, (title, rooms) in ROOMS.items():
         (reference / "python" / f"{name}.md").write_text(room_page(name, title, rooms))
     for source, page in (("CONTRIBUTING", "contributing"), ("CHANGELOG", "changelog")):
@@ -95,38 +98,37 @@ def escaped(text):
     return text
 
 
-def models_page(cards):
+def models_page(described):
+    """Makes the page of what the repository ships, (preset, card) each."""
     lines = [
         "# Models",
         "",
         "Means over the same test photographs, whole pictures at 256x256. "
-        "[How they are measured](../evaluation.md). `kcolor models` prints this table.",
+        "[How they are measured](../evaluation.md). `kcolor models` prints this table, "
+        "and has what other installed packages bring.",
         "",
-        "| model | in the package | MB | ms | " + " | ".join(METRICS) + " |",
+        "| model | comes with | MB | ms | " + " | ".join(METRICS) + " |",
         "|---" * (4 + len(METRICS)) + "|",
     ]
     gray = None
-    for name, card in cards.items():
+    for preset, card in described:
         gray, own = (
             " | ".join(
                 f"{row[metric]:.{digits}f}" for metric, digits in METRICS.items()
             )
             for row in card["figures"]["rows"]
         )
-        bundled = "yes" if card["bundled"] else "no"
         lines.append(
-            f"| {name} | {bundled} | {card['megabytes']:.1f} "
+            f"| {preset.name} | {preset.origin} | {card['megabytes']:.1f} "
             f"| {card['milliseconds']:.0f} | {own} |"
         )
-    if gray:
-        lines.append(f"| gray, the input as it is | | | | {gray} |")
+    lines.append(f"| gray, the input as it is | | | | {gray} |")
     lines += ["", "ms: a picture of 256x256 on one thread of a server's CPU.", ""]
-    for name, card in cards.items():
-        if card["bundled"]:
-            lines += [f"## {name}", ""]
-            for key in ("intended_use", "data", "seen", "license"):
-                if key in card:
-                    lines += [f"**{key.replace('_', ' ')}:** {escaped(card[key])}", ""]
+    for preset, card in described:
+        lines += [f"## {preset.name}", ""]
+        for key in ("intended_use", "data", "seen", "license"):
+            if key in card:
+                lines += [f"**{key.replace('_', ' ')}:** {escaped(card[key])}", ""]
     return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ from kcolor.errors import DataError
 _DIGITS = {"psnr": 2, "ssim": 3, "lpips": 3, "ciede2000": 2, "colorfulness": 2}
 _WIDTH = 88
 # What the table says, and what is for programs.
-_NO_PROSE = ("name", "bundled", "megabytes", "milliseconds", "figures", "history")
+_NO_PROSE = ("name", "megabytes", "milliseconds", "figures", "history")
 
 
 @click.command()
@@ -19,48 +19,76 @@ _NO_PROSE = ("name", "bundled", "megabytes", "milliseconds", "figures", "history
 def models(name: str | None) -> None:
     """List the models of kcolor with their size, speed and figures.
 
-    With NAME, show that model's card: what it was made from and what it is good for.
+    Those that installed packs bring are among them. With NAME, show that model's card:
+    what it was made from and what it is good for.
     """
     from kcolor import presets
     from kcolor.benchmark import align
 
-    cards = presets.cards()
-    if not cards:
-        raise DataError("no preset comes with this installation")
     if name is not None:
-        if name not in cards:
-            raise DataError(f"there is no model {name!r} (models: {', '.join(cards)})")
-        cards = {name: cards[name]}
-    click.echo(align(_table(cards)))
-    click.echo(_legend(cards))
-    if name is not None:
-        for key, value in cards[name].items():
+        preset = presets.find(name)
+        card = preset.card()
+        click.echo(align(_table([(preset, card)])))
+        click.echo(_legend([card]))
+        for key, value in card.items():
             if key not in _NO_PROSE and value not in (None, []):
                 click.echo(_paragraph(key, value))
+        return
+    found, faults = presets.listed()
+    described = []
+    for preset in found:
+        try:
+            described.append((preset, preset.card()))
+        except DataError as error:
+            faults.append(str(error))
+    click.echo(align(_table(described)))
+    click.echo(_legend([card for _, card in described]))
+    for fault in faults:
+        click.echo(f"Warning: {fault}", err=True)
 
 
-def _table(cards):
-    lines = [["model", "bundled", "MB", "ms", *_DIGITS]]
-    for name, card in cards.items():
-        gray, own = (
-            [f"{row[metric]:.{count}f}" for metric, count in _DIGITS.items()]
-            for row in card["figures"]["rows"]
+def _table(described):
+    lines = [["model", "from", "MB", "ms", *_DIGITS]]
+    pictures = _pictures([card for _, card in described])
+    for preset, card in described:
+        size, speed = (
+            f"{card[key]:.{digits}f}" if key in card else "-"
+            for key, digits in (("megabytes", 1), ("milliseconds", 0))
         )
-        if len(lines) == 1:  # All cards are of the same pictures.
-            lines.append(["(left gray)", "", "", "", *gray])
-        bundled = "yes" if card["bundled"] else "no"
-        size, speed = f"{card['megabytes']:.1f}", f"{card['milliseconds']:.0f}"
-        lines.append([name, bundled, size, speed, *own])
+        gray, own = [["-"] * len(_DIGITS)] * 2
+        if pictures and _pictures([card]) == pictures:
+            gray, own = (
+                [f"{row[metric]:.{count}f}" for metric, count in _DIGITS.items()]
+                for row in card["figures"]["rows"]
+            )
+            if len(lines) == 1:
+                lines.append(["(left gray)", "", "", "", *gray])
+        lines.append([preset.name, preset.origin, size, speed, *own])
     return lines
 
 
+def _pictures(cards):
+    """Returns what the first measured model was measured on: only equals compare."""
+    found = (card.get("figures", {}).get("protocol") for card in cards)
+    return next(filter(None, found), None)
+
+
 def _legend(cards):
-    card = next(iter(cards.values()))
-    protocol = card["figures"]["protocol"]
-    return (
-        f"ms: 256x256 on one thread of {card['machine']['processor']}; the rest: means "
-        f"over {protocol['images']} test pictures at {protocol['size']}."
-    )
+    processors = {
+        card["machine"]["processor"]: None for card in cards if "machine" in card
+    }
+    parts = []
+    if processors:
+        parts.append(f"ms: 256x256 on one thread of {', '.join(processors)}")
+    pictures = _pictures(cards)
+    if pictures:
+        parts.append(
+            f"the rest: means over {pictures['images']} test pictures at "
+            f"{pictures['size']}"
+        )
+    if any(_pictures([card]) != pictures for card in cards):
+        parts.append("-: not measured, or on other pictures")
+    return "; ".join(parts) + "."
 
 
 def _paragraph(key, value):

@@ -21,7 +21,8 @@ class _Model(click.ParamType):
     ) -> list[CompletionItem]:
         from kcolor import presets
 
-        found = [name for name in presets.names() if name.startswith(incomplete)]
+        names = [preset.name for preset in presets.listed()[0]]
+        found = [name for name in names if name.startswith(incomplete)]
         # Of type "file": the shell looks for files itself.
         return list(map(CompletionItem, found)) or [CompletionItem(incomplete, "file")]
 

@@ -157,6 +157,7 @@ def _short_name(path: str) -> str:
 
 
 def _model_hash(model: str) -> str | None:
-    path = presets.find(model) if model in presets.names() else Path(model)
+    preset = presets.get(model)
+    path = Path(model) if preset is None else preset.to_run()
     path = path / "model.keras" if path.is_dir() else path
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None

@@ -40,7 +40,7 @@ def export(
     """Exports a network, verifies the file and measures it.
 
     Args:
-        model: What `kcolor.export.model.load` takes: name of a bundled float preset,
+        model: What `kcolor.export.model.load` takes: name of a preset,
             path of a run folder or of a `.keras` file, or a `keras.Model`.
         output: File to write, or for `"saved-model"` the folder of versions.
         format: One of `FORMATS`.

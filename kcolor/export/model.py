@@ -53,8 +53,8 @@ def load(model: keras.Model | Path | str) -> Network:
     """Loads a network to export.
 
     Args:
-        model: `keras.Model`, name of a bundled float preset, or path of a run folder or
-            a `.keras` file.
+        model: `keras.Model`, name of a preset, or path of a run folder or a `.keras`
+            file.
 
     Returns:
         `Network`, whatever precision it was trained in.

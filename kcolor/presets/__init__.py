@@ -1,57 +1,179 @@
-"""The networks that come with the package: `NAME.tflite` and its card `NAME.json`.
+"""Networks that have a name: bundled ones, and those that installed packs bring.
 
-A card without its file is that of a model too large to bundle.
+A preset is a card, `NAME.json`, beside `NAME.tflite`, `NAME.keras` or both. What a
+reader would get wrong: packs are looked for only when a name is no bundled one, so that
+they cost the default nothing, and none of them can take a bundled name.
 """
 
+import hashlib
 import json
+import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kcolor.errors import DataError
 
 _FOLDER = Path(__file__).parent
+_OWN = "kcolor"
+# No dot and no slash: what has one is a path, for which no pack is looked at.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
-def names() -> list[str]:
-    """Names of the bundled presets, sorted.
+@dataclass(frozen=True)
+class Preset:
+    """A named network.
 
-    Returns:
-        List of strings, empty if none is bundled.
+    Attributes:
+        name: What a user calls it.
+        origin: `"kcolor"`, or the pack that brings it and its version.
+        folder: Where its card and files lie.
     """
-    return sorted(path.stem for path in _FOLDER.glob("*.tflite"))
 
+    name: str
+    origin: str
+    folder: Path
 
-def find(name: str) -> Path:
-    """Finds a bundled network.
+    @property
+    def is_bundled(self) -> bool:
+        """Whether it comes with kcolor itself."""
+        return self.origin == _OWN
 
-    Args:
-        name: A preset's name, such as `"mobile"`.
+    def card(self) -> dict[str, Any]:
+        """Reads what is known of it.
 
-    Returns:
-        Path of the `.tflite` file.
+        Returns:
+            Dict. A pack's card must hold the `sha256` of its `.tflite` file, and in
+            `keras` that of its `.keras` file; all else may be absent.
 
-    Raises:
-        DataError: If no preset has that name; the message lists those there are.
-    """
-    if name not in names():
-        known = ", ".join(names()) or "none is bundled"
-        raise DataError(f"there is no preset {name!r} (presets: {known})")
-    return _FOLDER / f"{name}.tflite"
-
-
-def cards() -> dict[str, dict]:
-    """Reads the cards that say how presets were made and what they score.
-
-    Returns:
-        Dict of name to card (a dict), sorted by name; also of presets that are not
-        bundled.
-
-    Raises:
-        DataError: If a card is not JSON.
-    """
-    found = {}
-    for path in sorted(_FOLDER.glob("*.json")):
+        Raises:
+            DataError: If the card is absent, or not a JSON object.
+        """
+        path = self.folder / f"{self.name}.json"
         try:
-            found[path.stem] = json.loads(path.read_text(encoding="utf-8"))
+            card = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise DataError(f"{path}: no such card ({self.origin})") from error
         except ValueError as error:
             raise DataError(f"{path}: the card is not valid JSON: {error}") from error
-    return found
+        if not isinstance(card, dict):
+            raise DataError(f"{path}: the card must be a JSON object")
+        return card
+
+    def to_run(self) -> Path:
+        """Finds the file that colorizes and is measured: `.tflite` where there is one.
+
+        Raises:
+            DataError: If it is absent.
+        """
+        return self._first(".tflite", ".keras")
+
+    def to_train(self) -> Path:
+        """Finds the file that training goes on from: `.keras` where there is one.
+
+        Raises:
+            DataError: If it is absent.
+        """
+        return self._first(".keras", ".tflite")
+
+    def check(self, path: Path) -> None:
+        """Compares a file of a pack with its card; kcolor's own are not looked at.
+
+        Args:
+            path: What `to_run` or `to_train` returned.
+
+        Raises:
+            DataError: If the card does not hold the file's SHA-256.
+        """
+        if self.is_bundled:
+            return
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != self._hashes().get(path.suffix):
+            raise DataError(
+                f"{path}: its SHA-256 is not what the card of {self.name} says; "
+                f"install {self.origin} again. Received: {found}"
+            )
+
+    def _first(self, *suffixes: str) -> Path:
+        for suffix in suffixes:
+            path = self.folder / f"{self.name}{suffix}"
+            if path.is_file():
+                return path
+            if not self.is_bundled and suffix in self._hashes():
+                raise DataError(
+                    f"{path}: no such file, but the card names it; install "
+                    f"{self.origin} again"
+                )
+        raise DataError(f"{self.name}: {self.origin} has its card, but no file of it")
+
+    def _hashes(self) -> dict[str, str]:
+        card = self.card()
+        given = {".tflite": card.get("sha256")}
+        if isinstance(card.get("keras"), dict):
+            given[".keras"] = card["keras"].get("sha256")
+        return {suffix: value for suffix, value in given.items() if value}
+
+
+def get(name: str) -> Preset | None:
+    """Finds a preset.
+
+    Args:
+        name: What a user calls a model, perhaps a path.
+
+    Returns:
+        The bundled preset of that name, or the one that a pack brings, or None.
+
+    Raises:
+        DataError: If several packs bring that name.
+    """
+    if not _NAME.fullmatch(name):
+        return None
+    if (_FOLDER / f"{name}.json").is_file():
+        return Preset(name, _OWN, _FOLDER)
+    from kcolor.presets import packs
+
+    return packs.get(name)
+
+
+def find(name: str) -> Preset:
+    """Finds a preset that there must be, see `get`.
+
+    Raises:
+        DataError: If there is none; the message lists those there are.
+    """
+    preset = get(name)
+    if preset is None:
+        found, faults = listed()
+        names = ", ".join(preset.name for preset in found)
+        said = f"there is no preset {name!r} (presets: {names})"
+        raise DataError("; ".join([said, *faults]))
+    return preset
+
+
+def listed() -> tuple[list[Preset], list[str]]:
+    """Lists all presets.
+
+    Returns:
+        Tuple of the presets, bundled ones first, and of a line for each thing that is
+        wrong with an installed pack.
+    """
+    from kcolor.presets import packs
+
+    own = in_folder(_FOLDER, _OWN)
+    brought, faults = packs.listed({preset.name for preset in own})
+    return own + brought, faults
+
+
+def in_folder(folder: Path, origin: str) -> list[Preset]:
+    """Lists the presets whose cards lie in a folder.
+
+    Args:
+        folder: Where to look.
+        origin: Whose folder it is, see `Preset`.
+
+    Returns:
+        List, sorted by name.
+    """
+    names = sorted(path.stem for path in folder.glob("*.json"))
+    return [Preset(name, origin, folder) for name in names if _NAME.fullmatch(name)]

@@ -25,8 +25,9 @@ def load_model(model: Path | str) -> "keras.Model":
     """Loads a Keras network.
 
     Args:
-        model: Name of a bundled float preset, or path of a run folder or a `.keras`
-            file. See the module about files of unknown origin.
+        model: Name of a preset, or path of a run folder or a `.keras` file. See the
+            module about files of unknown origin. A preset without a `.keras` file must
+            be a float `mobile`, which its `.tflite` file is enough to restore.
 
     Returns:
         `keras.Model` from lightness to ab, not compiled.
@@ -39,13 +40,12 @@ def load_model(model: Path | str) -> "keras.Model":
     # Importing models also registers the classes that a saved file may name.
     from kcolor.models.restore import restore_mobile
 
-    found = resolve(model)
-    if found.is_preset:
+    found = resolve(model, to_train=True)
+    found.check()
+    if found.is_preset and found.kind == "tflite":
         return restore_mobile(found.path)
     if found.kind != "keras":
-        raise DataError(
-            f"{model}: must be a run folder, a .keras file or a bundled preset"
-        )
+        raise DataError(f"{model}: must be a run folder, a .keras file or a preset")
     if not found.path.exists():
         raise DataError(f"{found.path}: no such file")
     try:

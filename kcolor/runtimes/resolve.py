@@ -25,44 +25,60 @@ class Resolved:
         kind: Which runtime runs it.
         path: The file, or the folder that holds `saved_model.pb`.
         run: The run folder that it is of, or None.
-        is_preset: Whether it comes with the package.
+        preset: The preset that it is, or None.
     """
 
     name: str
     kind: Kind
     path: Path
     run: Path | None = None
-    is_preset: bool = False
+    preset: presets.Preset | None = None
+
+    @property
+    def is_preset(self) -> bool:
+        """Whether the user gave a preset's name."""
+        return self.preset is not None
+
+    def check(self) -> None:
+        """Compares a preset's file with its card, see `Preset.check`."""
+        if self.preset is not None:
+            self.preset.check(self.path)
 
 
-def resolve(model: Path | str) -> Resolved:
+def resolve(model: Path | str, to_train: bool = False) -> Resolved:
     """Finds what a MODEL argument means; opens nothing.
 
     Args:
-        model: The first of these that fits: name of a bundled preset, path of a run
-            folder, of a `.keras`, `.tflite` or `.onnx` file, of a SavedModel or the
-            folder of its versions, of a folder that holds exactly one `.tflite` file.
+        model: The first of these that fits: name of a preset, path of a run folder, of
+            a `.keras`, `.tflite` or `.onnx` file, of a SavedModel or the folder of its
+            versions, of a folder that holds exactly one `.tflite` file.
+        to_train: Which file of a preset is meant: the one that training and export
+            start from, or the one that runs.
 
     Returns:
         `Resolved`. A file with one of the three suffixes need not exist.
 
     Raises:
-        DataError: If it is none of these.
+        DataError: If it is none of these, or a preset without its files.
     """
     name, path = str(model), Path(model)
     # A Path that was given as one is a path: Path("./mobile") has lost its dot.
-    if isinstance(model, str) and model in presets.names():
-        return Resolved(name, "tflite", presets.find(model), is_preset=True)
+    preset = presets.get(model) if isinstance(model, str) else None
+    if preset is not None:
+        file = preset.to_train() if to_train else preset.to_run()
+        return Resolved(name, _SUFFIXES[file.suffix], file, preset=preset)
     if path.is_dir():
         return _resolve_folder(name, path)
     if path.suffix in _SUFFIXES:
         return Resolved(name, _SUFFIXES[path.suffix], path)
-    known = ", ".join(presets.names())
     what = "no such model" if not path.exists() else "not a model"
-    raise DataError(
-        f"{name}: {what}. It must be a preset ({known}), a run folder, or a .keras, "
+    found, faults = presets.listed()
+    names = ", ".join(preset.name for preset in found)
+    said = (
+        f"{name}: {what}. It must be a preset ({names}), a run folder, or a .keras, "
         ".tflite, .onnx or SavedModel path"
     )
+    raise DataError("; ".join([said, *faults]))
 
 
 def load_predictor(model: Path | str, threads: int = 2) -> Predictor:
@@ -79,6 +95,7 @@ def load_predictor(model: Path | str, threads: int = 2) -> Predictor:
         DataError: If it cannot be found or read.
     """
     found = resolve(model)
+    found.check()
     if found.kind == "tflite":
         from kcolor.runtimes.litert import LiteRTPredictor
 

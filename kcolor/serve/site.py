@@ -57,7 +57,7 @@ class Site:
         Raises:
             DataError: If there is no such preset.
         """
-        self._preset = presets.find(model)
+        self._preset = presets.find(model).to_run()
         found = [path for path in sorted(_FOLDER.rglob("*")) if path.is_file()]
         self._paths = {path.relative_to(_FOLDER).as_posix(): path for path in found}
         if not with_api:

@@ -89,7 +89,7 @@ class FitOptions:
     )
     teacher: Path | str | None = _option(
         None,
-        "Run, .keras file or bundled preset (mobile) whose answers are a second target "
+        "Run, .keras file or preset, such as mobile, whose answers are a second target "
         "(distillation).",
         metavar="MODEL",
     )
@@ -178,7 +178,7 @@ class FitOptions:
     )
     init_from: Path | str | None = _option(
         None,
-        "Run, .keras file or bundled preset (mobile) to start from (fine-tuning).",
+        "Run, .keras file or preset, such as mobile, to start from (fine-tuning).",
         metavar="MODEL",
     )
     resume: bool = _option(False, "Go on with the run in the run folder.")

@@ -395,33 +395,32 @@ def test_models_lists_the_presets():
     result = CliRunner().invoke(main, ["models"])
     assert result.exit_code == 0
     *table, legend = result.output.splitlines()
-    assert len(table) == 2 + len(presets.cards())
+    found, faults = presets.listed()
+    assert len(table) == 2 + len(found) and not faults
     assert legend.startswith("ms: ") and "test pictures" in legend
     rows = {line.split()[0]: line.split() for line in table}
-    for name, card in presets.cards().items():
-        bundled, megabytes, milliseconds, *figures = rows[name][1:]
-        assert (bundled == "yes") == (name in presets.names())
-        assert float(megabytes) > 0 and float(milliseconds) > 0
+    for preset in found:
+        origin, megabytes, milliseconds, *figures = rows[preset.name][1:]
+        assert origin == "kcolor" and preset.is_bundled
+        assert float(milliseconds) > 0
         assert len(figures) == 5
-        if bundled == "yes":
-            content = presets.find(name).read_bytes()
-            assert hashlib.sha256(content).hexdigest() == card["sha256"]
-            assert float(megabytes) == pytest.approx(len(content) / 1e6, abs=0.06)
-    assert "mobile" in presets.names()
+        content = preset.to_run().read_bytes()
+        assert hashlib.sha256(content).hexdigest() == preset.card()["sha256"]
+        assert float(megabytes) == pytest.approx(len(content) / 1e6, abs=0.06)
+    assert "mobile" in rows
 
 
 def test_models_shows_a_card_as_text():
     from kcolor import presets
 
-    name, card = next(iter(presets.cards().items()))
-    result = CliRunner().invoke(main, ["models", name])
+    card = presets.find("mobile").card()
+    result = CliRunner().invoke(main, ["models", "mobile"])
     assert result.exit_code == 0, result.output
     assert card["license"] in " ".join(result.output.split())
     assert max(map(len, result.output.splitlines())) < 100
     assert not set("{}[]") & set(result.output)
-    others = [other for other in presets.cards() if other != name]
     unknown = CliRunner().invoke(main, ["models", "nonesuch"])
-    assert unknown.exit_code == 1 and all(other in unknown.stderr for other in others)
+    assert unknown.exit_code == 1 and "mobile, mobile-int8" in unknown.stderr
 
 
 def _color_at(path, x, y):

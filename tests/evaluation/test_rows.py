@@ -26,7 +26,7 @@ def test_row_never_takes_a_name_that_another_model_has(names):
 
 def test_preset_is_described_with_the_hash_of_its_file():
     (described,) = describe_rows(load_rows(["mobile"])).values()
-    content = presets.find("mobile").read_bytes()
+    content = presets.find("mobile").to_run().read_bytes()
     assert described["sha256"] == hashlib.sha256(content).hexdigest()
     assert (described["path"], described["kind"]) == ("mobile", "tflite")
 

@@ -70,4 +70,4 @@ def test_every_mobile_encoder_comes_back(backbone, known, tmp_path):
 
 def test_quantized_file_is_refused():
     with pytest.raises(DataError, match="mobile-int8.tflite: holds no float16 weights"):
-        restore_mobile(presets.find("mobile-int8"))
+        restore_mobile(presets.find("mobile-int8").to_run())

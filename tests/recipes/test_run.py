@@ -1,20 +1,25 @@
 """Tests for recipes/: a recipe is what `fit` takes, a card what was measured."""
 
 import argparse
+import hashlib
 import json
 import tomllib
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
-from kcolor import presets
+import kcolor
 from kcolor.training.options import FitOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "recipes"
 RECIPES = {path.stem: tomllib.loads(path.read_text()) for path in FOLDER.glob("*.toml")}
 FILES = {file: name for name, recipe in RECIPES.items() for file in recipe["files"]}
+# The pack's cards come with its files, when those are trained.
+CARDS = sorted(ROOT.glob("kcolor/presets/*.json"))
+CARDS += sorted(ROOT.glob("models/kcolor_models/*.json"))
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +36,7 @@ def options(tmp_path):
         (tmp_path / name).touch()
     weights = tmp_path / "weights"
     return argparse.Namespace(
-        corpus=tmp_path, weights=weights, precision="auto", smoke=False
+        corpus=tmp_path, weights=weights, precision="auto", smoke=False, into=None
     )
 
 
@@ -43,9 +48,11 @@ def test_every_stage_is_made_of_options_of_fit(name, run, options):
         given = {key: value for key, value in stage.items() if key != "start"}
         chosen = FitOptions(recipe["system"], "run", **given)
         assert chosen.epochs >= 1
-        assert chosen.data[0] == str(options.corpus / "train-0000.tar")
+        assert all(
+            source.startswith(f"{options.corpus}/train") for source in chosen.data
+        )
         assert not any("{" in str(value) for value in given.values())
-    assert set(FILES) == set(presets.cards())
+    assert recipe["into"].is_dir()
 
 
 def test_a_stage_names_weighted_sources_and_its_own_validation(
@@ -58,6 +65,7 @@ def test_a_stage_names_weighted_sources_and_its_own_validation(
         'data = ["{corpus}/people.tar"]\nbatch_size = 2\n'
     )
     monkeypatch.setattr(run, "HERE", tmp_path)
+    options.into = tmp_path / "elsewhere"
     first, second = run.read("new", options)["stages"]
     corpus = options.corpus.as_posix()
     assert first["data"] == [
@@ -76,14 +84,25 @@ def test_a_stage_goes_on_from_the_one_before(run, options):
     assert run.start(recipe, 1, [Path("one")], options) == {"init_from": Path("one")}
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_a_card_is_short_and_says_what_was_measured(file, run):
+@pytest.mark.parametrize("card", CARDS, ids=lambda path: path.stem)
+def test_a_card_is_short_and_says_what_was_measured(card, run):
+    file, text = card.stem, card.read_text()
+    recipe = RECIPES[FILES[file]]
+    assert card.parent == ROOT / recipe["ships_in"]
     result = json.loads((FOLDER / "results" / f"{file}.json").read_text())
-    card = (ROOT / "kcolor" / "presets" / f"{file}.json").read_text()
-    assert card == run.card_text({**result, **RECIPES[FILES[file]]["card"]})
-    assert len(card.encode()) <= 2000
-    rows = json.loads(card)["figures"]["rows"]
-    for row, full in zip(rows, result["figures"]["rows"], strict=True):
+    assert text == run.card_text({**result, **recipe["card"]})
+    assert len(text.encode()) <= 2200
+    said = json.loads(text)
+    # Written by who looked at the pictures, before the card can ship.
+    assert said["seen"]
+    for suffix, entry in (("tflite", said), ("keras", said.get("keras"))):
+        if entry:
+            content = card.with_suffix(f".{suffix}").read_bytes()
+            assert entry["sha256"] == hashlib.sha256(content).hexdigest()
+            assert entry["megabytes"] == pytest.approx(len(content) / 1e6, abs=0.006)
+    for row, full in zip(
+        said["figures"]["rows"], result["figures"]["rows"], strict=True
+    ):
         assert row["model"] == full["model"]
         assert row["psnr"] == pytest.approx(full["psnr"], abs=0.005)
         assert row["psnr_ci95"] == pytest.approx(full["psnr_ci95"], abs=0.005)
@@ -101,6 +120,7 @@ def test_a_last_stage_with_hints_grows_the_network_of_the_stage_before(
         "[[stages]]\nsize = 64\n[[stages]]\nsize = 64\nhints_share = 0.5\n"
     )
     monkeypatch.setattr(run, "HERE", tmp_path)
+    options.into = tmp_path
     recipe = run.read("new", options)
     trained = build_mobile()
     head = trained.get_layer("head")
@@ -141,3 +161,21 @@ def test_a_card_says_what_hints_bring(run):
     assert card["hinted_milliseconds"] == 25.1
     assert len(text.encode()) <= 2000
     assert "psnr_by_hints" not in json.loads(run.card_text(result))
+
+
+def test_what_ships_is_what_recipes_write_and_fits():
+    assert {path.stem for path in CARDS} >= {"mobile", "mobile-int8"}
+    pack = ROOT / "models" / "kcolor_models"
+    files = [*pack.glob("*.tflite"), *pack.glob("*.keras")]
+    assert all(path.with_suffix(".json") in CARDS for path in files)
+    assert sum(path.stat().st_size for path in files) <= 100e6
+
+
+def test_the_pack_takes_the_kcolor_that_it_is_made_with():
+    project = tomllib.loads((ROOT / "models" / "pyproject.toml").read_text())["project"]
+    (dependency,) = project["dependencies"]
+    assert kcolor.__version__ in Requirement(dependency).specifier
+    minor = kcolor.__version__.rpartition(".")[0]
+    assert project["version"].rpartition(".")[0] == minor
+    (name,) = project["entry-points"]["kcolor.presets"].values()
+    assert (ROOT / "models" / name / "__init__.py").exists()

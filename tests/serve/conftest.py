@@ -19,7 +19,7 @@ def preset(request):
     """The file that the page's network is made of; `hinted` takes known colors."""
     if getattr(request, "param", "mobile") == "hinted":
         return request.getfixturevalue("hinted_tflite")
-    return presets.find("mobile")
+    return presets.find("mobile").to_run()
 
 
 @pytest.fixture(scope="module")

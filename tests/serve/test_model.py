@@ -16,7 +16,7 @@ def preset(request):
     """A preset's file, and one of a network that takes known colors."""
     if request.param == "hinted":
         return request.getfixturevalue("hinted_tflite")
-    return presets.find("mobile")
+    return presets.find("mobile").to_run()
 
 
 @pytest.fixture(scope="module")

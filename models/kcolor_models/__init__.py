@@ -1,0 +1,1 @@
+"""Cards and files of trained networks. `kcolor` reads them; nothing is imported."""
