@@ -287,8 +287,8 @@ def _stages(config):
     batches = [
         np.stack(crops[i : i + batch_size]) for i in range(0, len(crops), batch_size)
     ]
-    lightness = [lab[..., :1] for lab in run("Lab", split_on_host, batches)]
-    run("degrade all", lambda batch: degrade_lightness(batch, rng, 1.0), lightness)
+    lightness = [image for lab in run("Lab", split_on_host, batches) for image in lab]
+    run("degrade all", lambda lab: degrade_lightness(lab[..., :1], rng, 1.0), lightness)
     return run.ms
 
 

@@ -85,12 +85,12 @@ def random_crop(
 def degrade_lightness(
     lightness: np.ndarray, rng: np.random.Generator, share: float
 ) -> np.ndarray:
-    """Makes some of a batch look as if photographed and scanned long ago.
+    """Makes a picture look, by chance, as if photographed and scanned long ago.
 
     Args:
-        lightness: float32 array `(B, H, W, 1)` in [-1, 1]; it is not changed.
+        lightness: float32 array `(H, W, 1)` in [-1, 1]; it is not changed.
         rng: `numpy.random.Generator`.
-        share: Probability, in [0, 1], that a picture is changed.
+        share: Probability, in [0, 1], that the picture is changed.
 
     Returns:
         Array of the same kind: contrast times 0.5 to 1.2 about its middle and lifted
@@ -98,18 +98,15 @@ def degrade_lightness(
         with grain of up to 20% of the range (sigma 25 of 255) that is up to some 3
         pixels wide; half of them then went through a JPEG of quality 15 to 75.
     """
-    degraded = lightness.copy()
-    for image in degraded:
-        if rng.random() >= share:
-            continue
-        soft = cv2.GaussianBlur(image, (3, 3), 0)[..., None]
-        old = image + rng.random() * (soft - image)
-        old = old * rng.uniform(0.5, 1.2) + rng.uniform(-0.15, 0.15)
-        old += _grain(old.shape, rng) * rng.uniform(0, 0.2)
-        if rng.random() < 0.5:
-            old = _through_jpeg(old, int(rng.integers(15, 76)))
-        image[:] = np.clip(old, -1, 1)
-    return degraded
+    if rng.random() >= share:
+        return lightness
+    soft = cv2.GaussianBlur(lightness, (3, 3), 0)[..., None]
+    old = lightness + rng.random() * (soft - lightness)
+    old = old * rng.uniform(0.5, 1.2) + rng.uniform(-0.15, 0.15)
+    old += _grain(old.shape, rng) * rng.uniform(0, 0.2)
+    if rng.random() < 0.5:
+        old = _through_jpeg(old, int(rng.integers(15, 76)))
+    return np.clip(old, -1, 1).astype("float32")
 
 
 def _grain(shape, rng):

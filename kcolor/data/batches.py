@@ -47,6 +47,7 @@ def training_batches(
     degrade: float = 0.0,
     crop: tuple[float, float] = (0.5, 1.0),
     hints: float | None = None,
+    part: tuple[int, int] = (0, 1),
 ) -> "Iterable[Batch | HintedBatch] | tf.data.Dataset":
     """Builds the endless stream of training batches.
 
@@ -66,13 +67,18 @@ def training_batches(
             side.
         hints: Share of the pictures, in [0, 1], that come with known colors, see
             `kcolor.data.hints.simulate_hints`; None: the network does not take any.
+        part: Which of how many equal parts of each batch is read, for processes that
+            train together: together their parts are the batch that one would get.
 
     Returns:
         `tf.data.Dataset`, or an iterator on other backends, of `(lightness, target)`:
         float32 `(B, size, size, 1)` and `(B, size, size, 3)`, the target being the
         true lightness and ab, in `kcolor.color.graph.split`'s units. With `hints` the
-        first is a dict of `lightness` and `known`, `(B, size, size, 3)`.
+        first is a dict of `lightness` and `known`, `(B, size, size, 3)`. B is the
+        length of a part.
     """
+    length = batch_size // part[1]
+    own = slice(part[0] * length, (part[0] + 1) * length)
     paired = source.paired
     short_side = reading_size(size, crop)
 
@@ -89,7 +95,15 @@ def training_batches(
     def orders():
         pictures = order()
         while True:
-            yield np.array(list(itertools.islice(pictures, batch_size)))
+            yield np.array(list(itertools.islice(pictures, batch_size)))[own]
+
+    def at_random(change, pictures, share, stream, numbers):
+        # A generator for each picture: its draws depend on no other of the batch.
+        rngs = [
+            np.random.default_rng((seed, stream, n)) for n in numbers[:, 1].tolist()
+        ]
+        pairs = zip(pictures, rngs, strict=True)
+        return np.stack([change(picture, rng, share) for picture, rng in pairs])
 
     def load(index, drawn):
         def cut(picture):
@@ -111,24 +125,18 @@ def training_batches(
         if paired:
             lightness = split_on_host([gray for _, gray in pairs])[..., :1]
         if degrade:
-            rng = np.random.default_rng((seed, _DEGRADE, int(numbers[0, 1])))
-            lightness = degrade_lightness(lightness, rng, degrade)
+            lightness = at_random(
+                degrade_lightness, lightness, degrade, _DEGRADE, numbers
+            )
         lightness = np.ascontiguousarray(lightness)
         if hints is None:
             return lightness, target
-        known = [
-            simulate_hints(
-                true[..., 1:], np.random.default_rng((seed, _HINTS, drawn)), hints
-            )
-            for true, drawn in zip(target, numbers[:, 1].tolist(), strict=True)
-        ]
-        return lightness, np.stack(known), target
+        known = at_random(simulate_hints, target[..., 1:], hints, _HINTS, numbers)
+        return lightness, known, target
 
     if keras.backend.backend() == "tensorflow":
         channels = (1, 3) if hints is None else (1, 3, 3)
-        return _tensorflow_batches(
-            orders, make_batch, (batch_size, size, size), channels
-        )
+        return _tensorflow_batches(orders, make_batch, (length, size, size), channels)
     return _host_batches(orders, make_batch)
 
 

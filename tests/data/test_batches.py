@@ -188,16 +188,37 @@ def test_resize_keeps_whole_picture_and_mean():
 
 
 def test_degraded_lightness_stays_in_range_and_leaves_the_rest_alone():
-    lightness = np.random.default_rng(0).uniform(-1, 1, (64, 16, 24, 1))
-    lightness = lightness.astype("float32")
-    before = lightness.copy()
-    old = degrade_lightness(lightness, np.random.default_rng(5), 0.5)
-    np.testing.assert_array_equal(lightness, before)
+    pictures = np.random.default_rng(0).uniform(-1, 1, (64, 16, 24, 1))
+    pictures = pictures.astype("float32")
+    before = pictures.copy()
+    rng = np.random.default_rng(5)
+    old = np.stack([degrade_lightness(picture, rng, 0.5) for picture in pictures])
+    assert old.dtype == "float32"
+    np.testing.assert_array_equal(pictures, before)
     assert np.min(old) >= -1 and np.max(old) <= 1
-    changed = np.any(old != lightness, axis=(1, 2, 3))
+    changed = np.any(old != pictures, axis=(1, 2, 3))
     assert 0.25 < changed.mean() < 0.75
-    untouched = degrade_lightness(lightness, np.random.default_rng(5), 0.0)
-    np.testing.assert_array_equal(untouched, lightness)
+    untouched = degrade_lightness(pictures[0], rng, 0.0)
+    np.testing.assert_array_equal(untouched, pictures[0])
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_parts_of_a_batch_are_together_the_batch_of_one_process(
+    source, monkeypatch, backend
+):
+    monkeypatch.setattr(batches.keras.backend, "backend", lambda: backend)
+    options = dict(seed=3, degrade=0.7, hints=0.5)
+    whole, *parts = (
+        list(itertools.islice(training_batches(source, 32, 6, **options, part=part), 3))
+        for part in ((0, 1), (0, 3), (1, 3), (2, 3))
+    )
+    for step, (inputs, target) in enumerate(whole):
+        shares = [part[step] for part in parts]
+        joined = np.concatenate([np.asarray(share[1]) for share in shares])
+        np.testing.assert_array_equal(joined, target)
+        for name in ("lightness", "known"):
+            joined = np.concatenate([np.asarray(share[0][name]) for share in shares])
+            np.testing.assert_array_equal(joined, inputs[name])
 
 
 def test_hints_show_the_truth_and_change_nothing_else(source):
