@@ -79,7 +79,9 @@ def prepare_run(
         }
         write_json(run / "config.json", config)
         for part, source in (("train", train), ("validation", validation)):
-            (run / f"{part}_files.txt").write_text("\n".join(source.names) + "\n")
+            # Name by name: there may be millions of them.
+            with open(run / f"{part}_files.txt", "w") as file:
+                file.writelines(f"{name}\n" for name in source.names)
         return 0
     config = read_config(run)
     now = options.to_json()
