@@ -12,13 +12,14 @@ import kcolor
 ROOT = Path(kcolor.__file__).parent
 # What each room may import from kcolor, beside itself. Leaves first.
 _LEAVES = {"errors", "files", "parallel", "progress", "environment", "process"}
-_BASE = _LEAVES | {"color", "images", "presets"}
+_BASE = _LEAVES | {"color", "images", "presets", "remote"}
 ALLOWED = {
     **dict.fromkeys(("errors", "environment", "process"), {"errors"}),
     **dict.fromkeys(("files", "parallel", "progress"), {"errors"}),
     "color": set(),
     "images": _LEAVES | {"color"},
     "presets": _LEAVES,
+    "remote": _LEAVES | {"images"},
     "models": _BASE,
     "losses": {"color"},
     "metrics": {"color", "errors", "files", "models"},

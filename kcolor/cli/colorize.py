@@ -252,7 +252,7 @@ def colorize(inputs: tuple[str, ...], **options: Any) -> None:
 def _plan(inputs, kind, options):
     # The jobs, and those of them whose result is there.
     from kcolor.inference import plan, plan_urls
-    from kcolor.inference.remote import is_url
+    from kcolor.remote import is_url
 
     out, on_ray = options["output"], options["engine"] == "ray"
     recursive, shard = options["recursive"], options["shard"]

@@ -22,6 +22,7 @@ from kcolor.data.readers.array import ArrayReader
 from kcolor.data.readers.folder import FolderReader
 from kcolor.errors import DataError
 from kcolor.images.decode import decode_rgb
+from kcolor.remote import is_url
 
 # The color photographs (no scans, no test charts) in the scikit-image wheel.
 _SAMPLE_PHOTOGRAPHS = (
@@ -218,7 +219,7 @@ class Source:
             if isinstance(content, np.ndarray):
                 return content
             return decode_rgb(content, short_side)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, DataError) as error:
             reason = getattr(error, "strerror", None) or error
             failure = DataError(f"{self.path}: {self.names[index]}: {reason}")
             with self._lock:
@@ -232,8 +233,8 @@ def open_source(path: Path | str | None) -> Source:
     Args:
         path: A folder (searched recursively), one that holds `color/` and `gray/`
             (files pair by stem; no other picture may lie beside them), a `.tar` or
-            `.zip` of either, `.tar` shards as `set-{0000..0999}.tar` or `set-*.tar`, a
-            `.npy` or `.npz` of uint8 RGB `(count, height, width, 3)`,
+            `.zip` of either, `.tar` shards as `set-{0000..0999}.tar` or `set-*.tar`,
+            URLs of `.tar`, a `.npy` or `.npz` of uint8 RGB `(count, height, width, 3)`,
             `tfds:NAME/SPLIT` for a set of tensorflow-datasets with a feature `image`,
             or None for the color photographs that come inside scikit-image.
 
@@ -251,17 +252,17 @@ def open_source(path: Path | str | None) -> Source:
     if name.startswith("tfds:"):
         return _all_of(name, _tfds(name))
     path = Path(path)
-    shards = [path]
-    if not path.exists():
+    if is_url(name) or not path.exists():
         shards = tar_shards(name) if path.suffix == ".tar" else []
-    if not shards:
-        raise DataError(f"{path}: no such file or folder")
-    if path.is_dir():
+        if not shards:
+            raise DataError(f"{name}: no such file or folder, nor URL of a .tar")
+        path, reader = name, TarReader(*shards)
+    elif path.is_dir():
         reader = FolderReader(path)
     elif path.suffix in (".npy", ".npz"):
         return _all_of(path, ArrayReader(path))
     elif path.suffix == ".tar":
-        reader = TarReader(*shards)
+        reader = TarReader(name)
     elif path.suffix == ".zip":
         reader = ZipReader(path)
     else:

@@ -18,10 +18,9 @@ from typing import Any, BinaryIO
 import cv2
 import numpy as np
 
-from kcolor import files
+from kcolor import files, remote
 from kcolor.errors import DataError, one_line
 from kcolor.images import decode, encode, exif, formats, opening
-from kcolor.inference import remote
 from kcolor.inference.colorizer import Colorizer, shared
 from kcolor.inference.film.settings import FilmSettings, is_film
 from kcolor.inference.hints import Hint, HintPicture, as_hints

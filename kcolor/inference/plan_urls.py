@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from kcolor import remote
 from kcolor.errors import DataError
 from kcolor.images import formats
-from kcolor.inference import plan, remote
+from kcolor.inference import plan
 from kcolor.inference.plan import Job
-from kcolor.inference.remote import is_url
 from kcolor.inference.shards import Shard
+from kcolor.remote import is_url
 
 
 def plan_urls(

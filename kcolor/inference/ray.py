@@ -21,9 +21,9 @@ from kcolor.files import remove_leftovers
 from kcolor.inference.colorizer import Colorizer
 from kcolor.inference.jobs import Settings, Status, run_job
 from kcolor.inference.plan import Job
-from kcolor.inference.remote import is_url
 from kcolor.inference.runner import follow
 from kcolor.parallel import cores
+from kcolor.remote import is_url
 from kcolor.runtimes.resolve import resolve
 
 _log = logging.getLogger(__name__)

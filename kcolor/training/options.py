@@ -51,7 +51,8 @@ class FitOptions:
     run: Path | str = field(metadata={"help": "Run folder to write."})
     data: Path | str | Sequence[Path | str] = _option(
         (),
-        "Folder, .tar or .zip of color photographs, or tfds:NAME/SPLIT; repeatable. "
+        "Folder, .tar or .zip of color photographs, URL of a .tar, or tfds:NAME/SPLIT; "
+        "repeatable. "
         "SRC=0.3 draws 30% of it in each pass. Without it: the photographs that come "
         "inside scikit-image. A file that cannot be read is left out and listed in the "
         "run's bad_files.txt.",

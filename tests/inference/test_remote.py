@@ -5,8 +5,8 @@ import types
 
 import pytest
 
+from kcolor import remote
 from kcolor.errors import DataError
-from kcolor.inference import remote
 from kcolor.inference.plan_urls import existing, plan_urls
 from kcolor.inference.shards import Shard
 

@@ -6,64 +6,73 @@ import tarfile
 import threading
 import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from glob import glob
 from pathlib import Path
 
 import numpy as np
 
+from kcolor import remote
 from kcolor.data.names import Names
 from kcolor.errors import DataError
+from kcolor.parallel import read_ahead
 
 # Headers of a plain file and of a folder. Others change what follows them.
 _PLAIN = (b"0", b"\0", b"5")
 _BLOCK = 512
+# Archives in object storage that are listed at a time.
+_REQUESTS = 32
 # Where a header has the member's size and its own checksum.
 _NUMBERS = ((124, 136), (148, 156))
 
 
-def tar_shards(pattern: str) -> list[Path]:
+def tar_shards(pattern: str) -> list[str]:
     """Lists archives that belong together.
 
     Args:
-        pattern: Path in which `{0000..0999}` counts, or `*` and `?` match.
+        pattern: Path or URL in which `{0000..0999}` counts, or `*` and `?` match.
 
     Returns:
-        Sorted list of paths; empty if nothing matches.
+        Sorted list of paths or URLs; empty if nothing matches.
 
     Raises:
-        DataError: If one of those that are counted does not exist.
+        DataError: If one of those that are counted does not exist; of URLs that shows
+            when they are read.
     """
     counted = re.search(r"\{(\d+)\.\.(\d+)\}", pattern)
     if counted is None:
-        return sorted(map(Path, glob(pattern)))
+        if remote.is_url(pattern):
+            return remote.match(pattern) if set("*?") & set(pattern) else [pattern]
+        return sorted(glob(pattern))
     first, last = counted.groups()
-    paths = [
-        Path(f"{pattern[: counted.start()]}{n:0{len(first)}}{pattern[counted.end() :]}")
+    shards = [
+        f"{pattern[: counted.start()]}{n:0{len(first)}}{pattern[counted.end() :]}"
         for n in range(int(first), int(last) + 1)
     ]
-    for path in paths:
+    for shard in shards:
         # One that is not there is no smaller set, but a mistake.
-        if not path.exists():
-            raise DataError(f"{path}: no such file")
-    return paths
+        if not remote.is_url(shard) and not Path(shard).exists():
+            raise DataError(f"{shard}: no such file")
+    return shards
 
 
 class TarReader:
     """Reads the files of an uncompressed `.tar`, or of many that belong together.
 
     Members lie in one piece, so each is read at its own offset, through a handle of its
-    own.
+    own, or by a request of its own.
 
     Attributes:
         names: The members' names; of several archives, each with its archive's in
             front. Of equal ones the last counts, as for `tar` itself.
     """
 
-    def __init__(self, *paths: Path) -> None:
+    def __init__(self, *archives: str) -> None:
         """Lists the members.
 
         Args:
-            *paths: The archives, at least one.
+            *archives: Paths or URLs of the archives, at least one.
 
         Raises:
             DataError: If one is no readable `.tar`.
@@ -71,16 +80,20 @@ class TarReader:
         places = []
 
         def names():
-            for path in paths:
-                members = _tar_members(path)
-                places.append(np.array(list(members.values()), np.int64).reshape(-1, 2))
-                front = f"{path.stem}/" if len(paths) > 1 else ""
-                yield from (front + name for name in members)
+            # Each header of an object is a request, which takes its time.
+            threads = _REQUESTS if remote.is_url(archives[0]) else 1
+            with ThreadPoolExecutor(threads) as pool:
+                listed = read_ahead(pool, _tar_members, archives, threads)
+                for archive, members in zip(archives, listed, strict=True):
+                    found = np.array(list(members.values()), np.int64)
+                    places.append(found.reshape(-1, 2))
+                    front = f"{Path(archive).stem}/" if len(archives) > 1 else ""
+                    yield from (front + name for name in members)
 
         self.names = Names(names())
         self._places = np.concatenate(places)
         self._ends = np.cumsum([len(part) for part in places])
-        self._paths = paths
+        self._archives = archives
 
     def read(self, position: int) -> bytes:
         """Returns the bytes of a member.
@@ -93,25 +106,36 @@ class TarReader:
 
         Raises:
             OSError: If the archive cannot be read.
+            DataError: If it is an object, and that cannot be read.
         """
-        path = self._paths[int(np.searchsorted(self._ends, position, side="right"))]
+        number = int(np.searchsorted(self._ends, position, side="right"))
+        archive = self._archives[number]
         offset, size = self._places[position].tolist()
-        with open(path, "rb") as file:
+        if remote.is_url(archive):
+            return remote.read_part(archive, offset, size)
+        with open(archive, "rb") as file:
             file.seek(offset)
             return file.read(size)
 
 
-def _tar_members(path):
+def _tar_members(archive):
+    if remote.is_url(archive):
+        return remote.scan(archive, partial(_members, archive))
+    with open(archive, "rb") as file:
+        return _members(archive, file)
+
+
+def _members(archive, file):
     # Name -> offset and size.
     try:
-        with open(path, "rb") as file:
-            members = _plain_members(file)
+        members = _plain_members(file)
         if members is None:
-            with tarfile.open(path, "r:") as archive:
-                files = (member for member in archive if member.isfile())
+            file.seek(0)
+            with tarfile.open(fileobj=file, mode="r:") as opened:
+                files = (member for member in opened if member.isfile())
                 members = {m.name: (m.offset_data, m.size) for m in files}
     except tarfile.TarError as error:
-        raise DataError(f"{path}: not a readable .tar ({error})") from error
+        raise DataError(f"{archive}: not a readable .tar ({error})") from error
     return members
 
 

@@ -1,7 +1,7 @@
-"""Photographs in object storage, by URLs that fsspec knows: s3://, gs://, az://.
+"""Files in object storage, by URLs that fsspec knows: s3://, gs://, az://.
 
-An object is read and written whole: one PUT, or a multipart upload that counts when it
-is completed, so that no reader ever sees half a result. Credentials come from where the
+An object is written whole: one PUT, or a multipart upload that counts when it is
+completed, so that no reader ever sees half a result. Credentials come from where the
 storage's own tools look for them, never from a URL: URLs end up in logs.
 """
 
@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, BinaryIO, TypeGuard, TypeVar
 
 from kcolor.errors import DataError, one_line
 from kcolor.images import opening
@@ -75,6 +75,68 @@ def read(url: str) -> bytes:
         return storage.cat_file(path)
 
     return _try(url, attempt)
+
+
+def read_part(url: str, start: int, length: int) -> bytes:
+    """Reads a part of an object, by one request.
+
+    Args:
+        url: Its URL.
+        start: Where the part begins, in bytes.
+        length: How many bytes it has.
+
+    Returns:
+        The part.
+
+    Raises:
+        DataError: If it cannot be read.
+    """
+
+    def attempt(storage: Any, path: str) -> bytes:
+        # By name: other arguments come first for some storages.
+        return storage.cat_file(path, start=start, end=start + length)
+
+    return _try(url, attempt)
+
+
+def scan(url: str, function: Callable[[BinaryIO], _Result]) -> _Result:
+    """Lets a function look for what it needs in an object, a request for each read.
+
+    Args:
+        url: Its URL.
+        function: Function of the open file. If a request fails it is called again.
+
+    Returns:
+        What the function returned.
+
+    Raises:
+        DataError: If the object cannot be read; or the function's own.
+    """
+
+    def attempt(storage: Any, path: str) -> _Result:
+        with storage.open(path, "rb", cache_type="none") as file:
+            return function(file)
+
+    return _try(url, attempt)
+
+
+def match(pattern: str) -> list[str]:
+    """Lists the objects whose names match a pattern.
+
+    Args:
+        pattern: URL with `*` or `?` in it.
+
+    Returns:
+        Sorted list of URLs.
+
+    Raises:
+        DataError: If they cannot be listed.
+    """
+
+    def attempt(storage: Any, path: str) -> list[str]:
+        return sorted(map(storage.unstrip_protocol, storage.glob(path)))
+
+    return _try(pattern, attempt)
 
 
 def write(url: str, data: bytes) -> None:
