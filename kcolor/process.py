@@ -4,12 +4,17 @@ A library that changes such things changes them for the program that calls it; s
 nothing in kcolor calls these functions but `kcolor.cli` and scripts.
 """
 
+import atexit
 import ctypes
 import os
 import sys
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
+
+_Result = TypeVar("_Result")
 
 # Of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
@@ -34,6 +39,55 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(_M_MMAP_MAX, 0)
         mallopt(_M_TRIM_THRESHOLD, _NEVER)
+
+
+def in_own_process(function: Callable[..., _Result], *arguments: Any) -> _Result:
+    """Runs a function in another process, which may be ended without a word.
+
+    A library that ends its process, as JAX does when it loses another one, leaves
+    nobody to say what that means.
+
+    Args:
+        function: Function that can be pickled, as all of what it is given and answers.
+        *arguments: Its arguments.
+
+    Returns:
+        What the function returned.
+
+    Raises:
+        ChildProcessError: If the process has ended before the function.
+        Exception: What the function raised.
+    """
+    # A hundredth of a second, which no other command needs to wait for.
+    import multiprocessing
+    from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
+
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context, initializer=_end_with_parent) as pool:
+        try:
+            return pool.submit(_run, function, arguments).result()
+        except BrokenProcessPool as error:
+            raise ChildProcessError("the process has ended") from error
+
+
+def _end_with_parent():
+    from multiprocessing import parent_process
+
+    def watch(parent):
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, args=[parent_process()], daemon=True).start()
+
+
+def _run(function, arguments):
+    try:
+        return function(*arguments)
+    except BaseException:
+        # The last to be registered is the first to run: what libraries do at the end,
+        # such as waiting for other processes, would only keep those from noticing.
+        atexit.register(os._exit, 1)
+        raise
 
 
 @contextmanager

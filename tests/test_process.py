@@ -2,9 +2,12 @@
 
 import ast
 import json
+import os
 import platform
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -12,6 +15,8 @@ import numpy as np
 import pytest
 
 import kcolor
+from kcolor.errors import DataError
+from kcolor.process import in_own_process
 
 # Prints how many pages the kernel hands out while a block comes and goes.
 COUNT = """
@@ -129,3 +134,39 @@ def test_what_c_libraries_say_is_held_back_and_python_gets_through():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr == "from Python\nafter"
+
+
+def _refuse(name):
+    raise DataError(f"{name}: refused")
+
+
+def test_a_function_in_its_own_process_answers_raises_and_may_be_killed():
+    assert in_own_process(os.getppid) == os.getpid()
+    with pytest.raises(DataError, match="a.png: refused"):
+        in_own_process(_refuse, "a.png")
+    with pytest.raises(ChildProcessError):
+        in_own_process(signal.raise_signal, signal.SIGKILL)
+
+
+def test_a_function_in_its_own_process_ends_with_the_one_that_called(tmp_path):
+    code = (
+        "import subprocess, sys; from kcolor.process import in_own_process\n"
+        "if __name__ == '__main__':\n"
+        "    in_own_process(subprocess.run, ['sh', '-c', 'echo $PPID; exec sleep 60'])"
+    )
+    (tmp_path / "waits.py").write_text(code)
+    waits = subprocess.Popen(
+        [sys.executable, tmp_path / "waits.py"], stdout=subprocess.PIPE, text=True
+    )
+    inner = int(waits.stdout.readline())
+    waits.kill()
+    waits.wait()
+    for _ in range(100):
+        try:
+            os.kill(inner, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("it is still there")
+    waits.stdout.close()

@@ -26,18 +26,19 @@ class SkipBad:
     Which neighbor depends on the files alone, so equal seeds still draw equal batches.
     """
 
-    def __init__(self, source: PictureSource, file: Path) -> None:
+    def __init__(self, source: PictureSource, file: Path | None) -> None:
         """Wraps a source.
 
         Args:
             source: Source to read from.
-            file: Path that lists the bad files, a line each; earlier lines stay.
+            file: Path that lists the bad files, a line each; earlier lines stay. None
+                writes no list.
         """
         self.path, self.names = source.path, source.names
         self.paired, self.weights = source.paired, source.weights
         self._source, self._file = source, file
         self._failure: DataError | None = None
-        self._bad: set[int] = set()
+        self._bad: dict[int, str] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -48,6 +49,12 @@ class SkipBad:
         """The `DataError` that said that too many are bad, or None."""
         with self._lock:
             return self._failure
+
+    @property
+    def bad(self) -> dict[int, str]:
+        """The positions in `names` that are left out so far, each with its reason."""
+        with self._lock:
+            return dict(self._bad)
 
     def pair(
         self, index: int, short_side: int | None = None
@@ -71,22 +78,32 @@ class SkipBad:
                 try:
                     return self._source.pair(index, short_side)
                 except DataError as error:
-                    self._leave_out(index, error)
+                    self.leave_out(index, str(error))
             index = (index + 1) % len(self)
 
-    def _leave_out(self, index, error):
+    def leave_out(self, index: int, reason: str) -> None:
+        """Leaves a picture out from now on.
+
+        Args:
+            index: Position in `names`.
+            reason: Why it cannot be read, with its name.
+
+        Raises:
+            DataError: If over 5% of the source's pictures have turned out bad.
+        """
         with self._lock:
             if index in self._bad:
                 return
-            self._bad.add(index)
-            logger.warning("left out: %s", error)
-            _list(self._file, [error])
+            self._bad[index] = reason
+            logger.warning("left out: %s", reason)
+            _list(self._file, [reason])
             if len(self._bad) > _MOST_BAD * len(self):
+                listed = "" if self._file is None else f"; all are in {self._file}"
                 self._failure = self._failure or DataError(
                     f"{self.path}: over {_MOST_BAD:.0%} of {len(self)} pictures cannot "
-                    f"be read, the last because of {error}; all are in {self._file}"
+                    f"be read, the last because of {reason}{listed}"
                 )
-                raise self._failure from error
+                raise self._failure
 
 
 def without_bad(source: Source, file: Path) -> Source:
@@ -157,9 +174,11 @@ def without_gray(source: Source, colorfulness: float) -> Source:
     return source.subset([i for i, keep in enumerate(kept) if keep])
 
 
-def _list(file, errors):
+def _list(file, reasons):
+    if file is None:
+        return
     known = file.read_text().splitlines() if file.exists() else []
-    lines = [str(e) for e in errors if str(e) not in known]
+    lines = [reason for reason in map(str, reasons) if reason not in known]
     if lines:
         with open(file, "a", encoding="utf-8") as out:
             out.write("".join(f"{line}\n" for line in lines))

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import keras
 
 from kcolor.models.surgery import leaf_layers
+from kcolor.training import processes
 
 
 def policy_name(precision: str) -> str:
@@ -37,24 +38,47 @@ def dtype_policy(policy: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def all_devices() -> AbstractContextManager:
-    """Spreads batches over the GPUs of this machine where there are several.
+def all_devices(batch_size: int) -> AbstractContextManager:
+    """Spreads batches over the GPUs of this machine, or over several processes.
+
+    Args:
+        batch_size: Pictures of a batch.
 
     Returns:
         Context in which networks are to be built and trained; nothing stays set after
         it.
+
+    Raises:
+        ValueError: If JAX cannot give as many pictures to one device as to another.
     """
-    if not gpu_capability():
-        return nullcontext()
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
+    if keras.backend.backend() == "jax":
+        # Of all processes; each reads its own part.
+        devices = keras.distribution.list_devices()
+        if len(devices) == 1 or not (gpu_capability() or processes.count() > 1):
+            return nullcontext()
+        if batch_size % len(devices):
+            raise ValueError(
+                f"`batch_size` must be a multiple of {len(devices)}, the number of "
+                f"devices. Received: {batch_size}"
+            )
+        return keras.distribution.DataParallel(auto_shard_dataset=False).scope()
+    if keras.backend.backend() == "tensorflow" and gpu_capability():
         import tensorflow as tf
 
         if len(tf.config.list_physical_devices("GPU")) > 1:
             return tf.distribute.MirroredStrategy().scope()
-    elif backend == "jax" and len(keras.distribution.list_devices("gpu")) > 1:
-        return keras.distribution.DataParallel().scope()
     return nullcontext()
+
+
+@contextmanager
+def one_device() -> Iterator[None]:
+    """Computes on one device of this process for a while, inside `all_devices` too."""
+    before = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(before)
 
 
 def gpu_capability() -> tuple[int, ...]:

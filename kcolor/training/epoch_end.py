@@ -21,6 +21,8 @@ from kcolor.metrics.psnr import psnr
 from kcolor.models.known import without_hints
 from kcolor.parallel import evenly_spaced
 from kcolor.runtimes.run_folder import read_history
+from kcolor.training import processes
+from kcolor.training.devices import one_device
 from kcolor.training.run_folder import write_checkpoint, write_history
 from kcolor.training.trainer import Trainer
 
@@ -52,7 +54,10 @@ class StopAtNaN(keras.callbacks.Callback):
 
 
 class EpochEnd(keras.callbacks.Callback):
-    """Validates the averaged weights, then writes everything that an epoch leaves."""
+    """Validates the averaged weights, then writes everything that an epoch leaves.
+
+    Of several processes the first does that, and the others wait for its verdict.
+    """
 
     def __init__(self, run: Path, trainer: Trainer, validation: Source) -> None:
         """Takes what every epoch needs.
@@ -67,17 +72,22 @@ class EpochEnd(keras.callbacks.Callback):
         self.run, self.network, self.loss = run, network, trainer.loss
         self.batch_size, self.patience = options.batch_size, options.patience
         self.batches = evaluation_batches(validation, options.size, options.batch_size)
-        self.predict = _predictor(network)
         self.shown = set(evenly_spaced(len(validation), _SAMPLES))
         # A compiled network would be saved with its optimizer and loss, four times as
-        # large; an uncompiled twin is the network alone.
-        self.twin = keras.models.clone_model(network)
-        self.events = _EventFile(run / "logs")
+        # large; an uncompiled twin is the network alone. It validates, too: a batch of
+        # validation need not divide among several devices.
+        with one_device():
+            self.twin = keras.models.clone_model(network)
+        self.predict = _predictor(self.twin)
+        self.is_first = processes.process_id() == 0
+        self.events = _EventFile(run / "logs") if self.is_first else None
 
     def is_over(self) -> bool:
-        """Tells whether patience has run out."""
+        """Tells whether patience has run out; all processes must ask."""
         losses = [row["val_loss"] for row in read_history(self.run)]
-        return bool(0 < self.patience < len(losses) - np.argmin([*losses, math.inf]))
+        over = 0 < self.patience < len(losses) - np.argmin([*losses, math.inf])
+        # The others may see an older file.
+        return bool(processes.gather(bool(over))[0])
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Notes the time."""
@@ -86,26 +96,36 @@ class EpochEnd(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Validates, and writes model, history, checkpoint, samples and log."""
         seconds = time.monotonic() - self.started
-        history = read_history(self.run)[:epoch]
+        rates = {
+            "learning_rate": float(self.model.optimizer.learning_rate),
+            "images_per_second": self.params["steps"] * self.batch_size / seconds,
+        }
         with _averaged(self.model):
-            row = {
-                "epoch": epoch + 1,
-                **{name: float(value) for name, value in (logs or {}).items()},
-                **self._validate(epoch),
-                "learning_rate": float(self.model.optimizer.learning_rate),
-                "images_per_second": self.params["steps"] * self.batch_size / seconds,
-            }
-            best = min((r["val_loss"] for r in history), default=math.inf)
-            if not self.patience or row["val_loss"] < best:
-                self.twin.set_weights(self.network.get_weights())
-                with replacing(self.run / "model.keras") as temporary:
-                    self.twin.save(temporary)
+            averages = self.network.get_weights()
+        if self.is_first:
+            # Keras makes variables of its own to save some; they are nobody else's.
+            with one_device():
+                self.twin.set_weights(averages)
+                self._write(epoch, logs or {}, rates)
+        if self.is_over():
+            self.model.stop_training = True
+
+    def _write(self, epoch, logs, rates):
+        history = read_history(self.run)[:epoch]
+        row = {
+            "epoch": epoch + 1,
+            **{name: float(value) for name, value in logs.items()},
+            **self._validate(epoch),
+            **rates,
+        }
+        best = min((r["val_loss"] for r in history), default=math.inf)
+        if not self.patience or row["val_loss"] < best:
+            with replacing(self.run / "model.keras") as temporary:
+                self.twin.save(temporary)
         write_history(self.run, [*history, row])
         # Last, so that a checkpoint never stands for an epoch whose files are missing.
         write_checkpoint(self.run, self.model, epoch + 1)
         self._log(row)
-        if self.is_over():
-            self.model.stop_training = True
 
     def _validate(self, epoch):
         loss = 0.0
@@ -150,7 +170,8 @@ class EpochEnd(keras.callbacks.Callback):
             row["epoch"],
             "  ".join(f"{k} {v:.4g}" for k, v in numbers.items()),
         )
-        self.events.write(row["epoch"], numbers)
+        if self.events is not None:
+            self.events.write(row["epoch"], numbers)
 
 
 def _predictor(network: keras.Model) -> Callable[[np.ndarray], np.ndarray]:

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,10 +28,12 @@ from kcolor.data.augment import opencv_in_one_thread
 from kcolor.data.batches import pass_length, reading_size, training_batches
 from kcolor.data.cache import Cache
 from kcolor.data.cleaning import SkipBad, without_bad, without_gray
-from kcolor.data.source import Source, open_sources, split_by_hash
+from kcolor.data.source import Source, list_hash, open_sources, split_by_hash
+from kcolor.environment import environment
 from kcolor.models.known import takes_known
 from kcolor.parallel import evenly_spaced
 from kcolor.runtimes.run_folder import read_history
+from kcolor.training import processes
 from kcolor.training.devices import all_devices, dtype_policy, policy_name
 from kcolor.training.epoch_end import EpochEnd, StopAtNaN
 from kcolor.training.options import FitOptions
@@ -64,7 +67,9 @@ def fit(options: FitOptions) -> list[dict[str, float]]:
             pictures cannot be read, or the loss is NaN.
     """
     run = Path(options.run)
-    if not options.resume:
+    processes.refuse_lone_process()
+    is_first = processes.process_id() == 0
+    if is_first and not options.resume:
         refuse_old_run(run)
     train, validation = _open_data(options)
     steps = options.steps_per_epoch
@@ -84,19 +89,31 @@ def fit(options: FitOptions) -> list[dict[str, float]]:
         opencv_in_one_thread(),
         _seeded(options.seed),
         dtype_policy(policy),
-        all_devices(),
+        all_devices(options.batch_size),
+        processes.ending_together(run),
     ):
+        if processes.count() > 1:
+            processes.require_equal(_what_decides(options, policy, train))
         trainer = build_trainer(options)
-        done = prepare_run(run, options, train, validation)  # rules 4 and 5
-        bad_files = run / "bad_files.txt"
-        validation = without_bad(validation, bad_files)
-        pictures: SkipBad | Cache = SkipBad(train, bad_files)
+        done, bad_files = 0, None
+        if is_first:  # of several processes it alone looks at the run folder
+            done = prepare_run(run, options, train, validation)  # rules 4 and 5
+            bad_files = run / "bad_files.txt"
+            validation = without_bad(validation, bad_files)
+        done = processes.gather(done)[0]
+        readable = SkipBad(train, bad_files)
+        pictures: SkipBad | Cache = readable
         if options.cache != "none":
             crop = options.crop_min, options.crop_max
             short_side = reading_size(options.size, crop)
             folder = run if options.cache == "disk" else None
             pictures = Cache(pictures, short_side, folder)
         epoch_end = EpochEnd(run, trainer, validation)
+        callbacks = [
+            StopAtNaN(run),
+            processes.ShareBadFiles(readable),
+            epoch_end,
+        ]
         for stage in plan_stages(options):
             if done > stage.last or done == options.epochs or epoch_end.is_over():
                 continue
@@ -109,7 +126,7 @@ def fit(options: FitOptions) -> list[dict[str, float]]:
                     trainer.model.trainable_variables
                 )
                 continue
-            _train(trainer, pictures, stage, max(stage.first, done), steps, epoch_end)
+            _train(trainer, pictures, stage, max(stage.first, done), steps, callbacks)
     return read_history(run)
 
 
@@ -119,7 +136,7 @@ def _train(
     stage: Stage,
     start: int,
     steps: int,
-    epoch_end: EpochEnd,
+    callbacks: list[keras.callbacks.Callback],
 ) -> None:
     options = trainer.options
     batches = training_batches(
@@ -132,6 +149,7 @@ def _train(
         (options.crop_min, options.crop_max),
         # A network that takes hints is fed, were it with none at all.
         options.hints_share if takes_known(trainer.network) else None,
+        (processes.process_id(), processes.count()),
     )
     try:
         trainer.model.fit(
@@ -139,7 +157,7 @@ def _train(
             epochs=stage.last,
             initial_epoch=start,
             steps_per_epoch=steps,
-            callbacks=[StopAtNaN(options.run), epoch_end],
+            callbacks=callbacks,
             shuffle=False,  # the stream is in its own seeded order already
             verbose=1 if sys.stdout.isatty() else 0,
         )
@@ -148,6 +166,17 @@ def _train(
         if pictures.failure is not None:
             raise pictures.failure from error
         raise
+
+
+def _what_decides(options: FitOptions, policy: str, train: Source) -> dict[str, Any]:
+    """Returns what must be the same in all processes, by names for a message."""
+    return {
+        **{f"`{name}`": value for name, value in options.to_json().items()},
+        "number of devices": processes.devices(),
+        "dtype policy": policy,
+        "SHA-256 of the training pictures' names": list_hash(train),
+        **{f"version of {k}": v for k, v in environment()["versions"].items()},
+    }
 
 
 def _open_data(options: FitOptions) -> tuple[Source, Source]:

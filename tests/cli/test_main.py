@@ -38,7 +38,15 @@ def test_what_a_user_can_mend_is_one_line_and_exit_1(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["fit"], ["fit", "vgg", "-o", "x"], ["paint"], ["fit", "unet"]]
+    "arguments",
+    [
+        ["fit"],
+        ["fit", "vgg", "-o", "x"],
+        ["paint"],
+        ["fit", "unet"],
+        ["fit", "unet", "-o", "x", "--coordinator", "10.0.0.1:1234"],
+        ["fit", "unet", "-o", "x", "--processes", "2", "--process-id", "0"],
+    ],
 )
 def test_wrong_usage_is_exit_2(arguments):
     assert CliRunner().invoke(main, arguments).exit_code == 2

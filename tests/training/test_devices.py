@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 
 from kcolor.training import devices
-from kcolor.training.devices import all_devices, dtype_policy, fuse_batch_norm
+from kcolor.training.devices import (
+    all_devices,
+    dtype_policy,
+    fuse_batch_norm,
+    one_device,
+)
 
 
 def build(policy, seed=0):
@@ -82,9 +87,16 @@ def test_distribution_of_jax_ends_with_the_training(monkeypatch):
     monkeypatch.setattr(devices, "gpu_capability", lambda: (8, 0))
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     two = ["gpu:0", "gpu:1"]
-    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind: two)
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: two)
     parallel = keras.distribution.DataParallel(devices=two)
-    monkeypatch.setattr(keras.distribution, "DataParallel", lambda: parallel)
-    with all_devices():
+    monkeypatch.setattr(
+        keras.distribution, "DataParallel", lambda auto_shard_dataset: parallel
+    )
+    with pytest.raises(ValueError, match="`batch_size` must be a multiple of 2"):
+        all_devices(7)
+    with all_devices(8):
+        assert keras.distribution.distribution() is parallel
+        with one_device():
+            assert keras.distribution.distribution() is None
         assert keras.distribution.distribution() is parallel
     assert keras.distribution.distribution() is None

@@ -17,7 +17,7 @@ device = tf.config.list_physical_devices("CPU")[0]
 logical = [tf.config.LogicalDeviceConfiguration()] * count
 tf.config.set_logical_device_configuration(device, logical)
 names = [f"cpu:{i}" for i in range(count)]
-module.all_devices = lambda: tf.distribute.MirroredStrategy(names).scope()
+module.all_devices = lambda size: tf.distribute.MirroredStrategy(names).scope()
 arguments = dict(size=32, batch_size=8, steps_per_epoch=2, val_images=3)
 arguments.update(backbone_weights="none", ema=0.0, learning_rate=1e-5)
 if system == "pix2pix":
