@@ -44,8 +44,6 @@ def environment():
         **os.environ,
         "KERAS_BACKEND": "jax",
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        # Compiling takes longer than these few steps.
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
 
@@ -69,9 +67,11 @@ def start(count, process_id, coordinator, options, tiny=True, dies_at=None):
         "dies_at": dies_at,
     }
     command = [sys.executable, PROGRAM, json.dumps(asked)]
+    # Compiling a tiny network well takes longer than its few steps.
+    flags = {"XLA_FLAGS": "--xla_backend_optimization_level=0"} if tiny else {}
     return subprocess.Popen(
         command,
-        env=environment(),
+        env=environment() | flags,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -203,11 +203,14 @@ def test_another_process_end_is_told_from_other_errors(monkeypatch):
 @pytest.mark.slow
 def test_a_real_network_stays_within_rounding_for_two_epochs(tmp_path):
     options = dict(system="unet", backbone="resnet18", backbone_weights="none")
-    options.update(size=32, batch_size=4, steps_per_epoch=20, epochs=2, seed=1)
-    options.update(degrade=0.5, perceptual=0.5)
+    options.update(size=64, batch_size=8, steps_per_epoch=10, epochs=2, seed=1)
+    # At ten times the rate Adam makes so much of rounding that one process differs as
+    # much from itself when XLA compiles it in another way.
+    options.update(degrade=0.5, learning_rate=1e-4)
     (one,) = results(start_all(1, {**options, "run": tmp_path / "one"}, tiny=False))
     two = results(start_all(2, {**options, "run": tmp_path / "two"}, tiny=False))
-    np.testing.assert_allclose(two[0]["losses"][:20], one["losses"][:20], rtol=1e-5)
+    assert one["losses"][-1] < 0.8 * one["losses"][0]
+    np.testing.assert_allclose(two[0]["losses"], one["losses"], atol=1e-5, rtol=0)
     for expected, row in zip(one["history"], two[0]["history"], strict=True):
         for name in ("loss", "val_loss"):
             assert row[name] == pytest.approx(expected[name], rel=1e-3)
