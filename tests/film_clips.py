@@ -12,12 +12,14 @@ class Clip:
 
     Attributes:
         frames: uint8 arrays `(h, w, 3)`, the truth, with grain and flicker.
+        clean: uint8 arrays `(h, w, 3)`, the truth without them.
         gray: uint8 arrays `(h, w)`, what there is to colorize.
         ways: float32 arrays `(h, w, 2)`, offsets (x, y) to the frame before.
         visible: bool arrays `(h, w)`, whether the pixel was in the frame before.
     """
 
     frames: list
+    clean: list
     gray: list
     ways: list
     visible: list
@@ -60,7 +62,7 @@ def make_clip(
     photo = cv2.GaussianBlur(photo, (0, 0), max(0.01, 0.4 * scale))
     radius = 0.22 * height
     step = np.array([(width + radius) / count, 0.15], "float32")
-    frames, gray, ways, visible, covers = [], [], [], [], []
+    frames, clean, gray, ways, visible, covers = [], [], [], [], [], []
 
     def camera(t):
         # Frame to photograph: scale and offset.
@@ -94,6 +96,7 @@ def make_clip(
                 borderMode=cv2.BORDER_REFLECT,
             )
             frame[cover] = shown[cover]
+        clean.append(frame)
         shot = frame * np.float32(1 + exposure * rng.normal())
         shot += grain * rng.normal(size=(*size, 1))
         frame = np.clip(shot + 0.5, 0, 255).astype("uint8")
@@ -113,4 +116,4 @@ def make_clip(
         hidden = covers[t - 1][nearest[..., 1], nearest[..., 0]] != cover
         ways.append((was - grid).astype("float32"))
         visible.append(inside & ~hidden)
-    return Clip(frames, gray, ways, visible)
+    return Clip(frames, clean, gray, ways, visible)

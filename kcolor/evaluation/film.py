@@ -137,16 +137,17 @@ def flicker(abs_: Sequence[np.ndarray], motion: Motion) -> float:
         motion: The motion, of the same size.
 
     Returns:
-        Mean absolute change of a* and b* from a frame to the next, over the pixels that
-        are visible in both; lightness plays no part, so grain does not either.
+        Mean absolute change of a* and b* from a frame to the next, over all pixels that
+        are visible in both, so that a cut, of which a few pixels seem to be, counts for
+        little; lightness plays no part, so grain does not either.
     """
-    changes = []
+    change, pixels = 0.0, 0
     for at in range(1, len(abs_)):
         seen = motion.visible[at]
-        if seen.any():
-            moved = _carried(abs_[at - 1].astype(np.float32), motion.ways[at])
-            changes.append(float(np.abs(abs_[at] - moved)[seen].mean()))
-    return float(np.mean(changes)) if changes else float("nan")
+        moved = _carried(abs_[at - 1].astype(np.float32), motion.ways[at])
+        change += float(np.abs(abs_[at] - moved)[seen].mean(axis=-1).sum())
+        pixels += int(seen.sum())
+    return change / pixels if pixels else float("nan")
 
 
 def ab_of(frame: np.ndarray) -> np.ndarray:

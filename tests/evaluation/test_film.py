@@ -61,6 +61,14 @@ def test_flicker_measures_color_alone_and_only_where_it_is_seen(clip, motion):
     assert film.flicker(changing, standing) < 0.5 * film.flicker(changing, everywhere)
 
 
+def test_a_cut_of_which_a_few_pixels_seem_to_be_seen_does_not_count_as_flicker(clip):
+    abs_ = [np.full((96, 160, 2), value, "float32") for value in (3, 4, 5, 90, 91)]
+    seen = [np.ones((96, 160), bool) for _ in abs_]
+    seen[3][:-1] = False
+    ways = [np.zeros((96, 160, 2), "float32") for _ in abs_]
+    assert film.flicker(abs_, film.Motion(ways, seen)) == pytest.approx(1.29, abs=0.01)
+
+
 def test_estimated_motion_is_near_the_true_one(clip, motion):
     estimated = film.estimate_motion(clip.frames)
     errors = [

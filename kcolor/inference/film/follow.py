@@ -92,7 +92,7 @@ def follow(views: Iterable[np.ndarray], dots: Iterable[Dot]) -> dict[int, list[D
         if before is not None and not cut and moving:
             motion = steady.link(before, view)
         if motion is not None:
-            moving = _moved(moving, motion.onward, motion.onward_holds, number)
+            moving = _moved(moving, motion.onward, number)
         elif cut or before is None or moving:
             moving = []
         if cut:
@@ -121,19 +121,19 @@ def _go_back(shot, dots, number, found):
         if motion is None:
             return
         number -= 1
-        dots = _moved(dots, motion.back, motion.back_holds, number)
+        dots = _moved(dots, motion.back, number)
         if not dots:
             return
         found.setdefault(number, []).extend(dots)
 
 
-def _moved(dots, way, holds, number):
+def _moved(dots, way, number):
     moved = []
-    height, width = holds.shape
+    height, width = way.holds.shape
     for dot in dots:
         row = min(max(round(dot.y), 0), height - 1)
         column = min(max(round(dot.x), 0), width - 1)
-        if holds[row, column]:
-            dx, dy = way[row, column].astype(float)
+        if way.holds[row, column]:
+            dx, dy = way.offset[row, column].astype(float)
             moved.append(Dot(number, dot.x + dx, dot.y + dy, dot.meaning))
     return moved

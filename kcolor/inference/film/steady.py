@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 
 # Frames that are handed out at a time, and those looked at behind them. Memory is these
-# frames, 1.4 MB each; a longer look changes the colors at a seam by less than 0.2.
+# frames, 0.8 MB each; a longer look changes the colors at a seam by less than 0.2.
 WINDOW = 64
-LOOKAHEAD = 24
+LOOKAHEAD = 48
 # A new frame has at least this share of the mean: colors follow a change in time.
-_CAP = 24
+_CAP = 48
 # Pixels by which the way forward and back may miss its start, and the part of the
 # way's length that is added.
 _MISS = 0.6
@@ -31,6 +31,12 @@ _FLAT_MISS = 3.0
 # Levels of 255 by which lightness may differ from what the flow promises, beside what
 # differs everywhere (grain).
 _DIFFERENCE = 10.0
+# Side in pixels of the area whose motion is tried where the flow got lost, and the
+# levels by which lightness may differ then: more leaves colors behind moving objects.
+_AROUND = 17
+_AROUND_DIFFERENCE = 3.0
+# Side in pixels of the cells in which colors are corrected as around them.
+_CELL = 8
 # Share of pixels that lost their way from which on a frame starts a shot.
 _LOST = 0.75
 # Cuts: side of the thumbnails, the least mean difference of two of them in units of
@@ -47,7 +53,7 @@ class State:
 
     Attributes:
         mean: float16 array of shape `(h, w, 2)`, ab / 110.
-        count: uint8 array of shape `(h, w)`, frames that the mean is of, 1 to 24.
+        count: uint8 array of shape `(h, w)`, frames that the mean is of, 1 to 48.
     """
 
     mean: np.ndarray
@@ -55,21 +61,29 @@ class State:
 
 
 @dataclass(frozen=True)
+class Way:
+    """Where the pixels of a frame are in a frame beside it.
+
+    Attributes:
+        offset: float16 array `(h, w, 2)`, in pixels (x, y).
+        holds: bool array `(h, w)`: whether that is to be trusted.
+    """
+
+    offset: np.ndarray
+    holds: np.ndarray
+
+
+@dataclass(frozen=True)
 class Link:
     """The motion between a frame and the one before it.
 
     Attributes:
-        back: float16 array `(h, w, 2)`: where each pixel was in the frame before, as an
-            offset in pixels (x, y).
-        back_holds: bool array `(h, w)`: whether that is to be trusted.
-        onward: As `back`: where each pixel of the frame before is in this one.
-        onward_holds: bool array `(h, w)`.
+        back: From this frame to the one before.
+        onward: From the frame before to this one.
     """
 
-    back: np.ndarray
-    back_holds: np.ndarray
-    onward: np.ndarray
-    onward_holds: np.ndarray
+    back: Way
+    onward: Way
 
 
 @dataclass
@@ -119,41 +133,67 @@ def link(before: np.ndarray, gray: np.ndarray) -> Link | None:
         back = onward = np.zeros((*gray.shape, 2), np.float32)
     else:
         back, onward = flow.calc(gray, before, None), flow.calc(before, gray, None)
-    back_holds = _holds(before, gray, back, onward)
+    flats = _flat(before), _flat(gray)
+
+    def check(back, onward, difference):
+        return (
+            _holds(before, gray, flats[1], back, onward, difference),
+            _holds(gray, before, flats[0], onward, back, difference),
+        )
+
+    back_holds, onward_holds = check(back, onward, _DIFFERENCE)
     if 1 - back_holds.mean() > _LOST:
         return None
-    onward_holds = _holds(gray, before, onward, back)
+    # What moves draws along the flow beside it, in a rim that was there before, too.
+    back, onward = _mended(back, back_holds), _mended(onward, onward_holds)
+    more_back, more_onward = check(back, onward, _AROUND_DIFFERENCE)
     half = np.float16
-    return Link(back.astype(half), back_holds, onward.astype(half), onward_holds)
+    return Link(
+        Way(back.astype(half), back_holds | more_back),
+        Way(onward.astype(half), onward_holds | more_onward),
+    )
 
 
-def _holds(there, here, way, return_way):
+def _mended(way, holds):
+    # Where the flow got lost, the mean motion of what holds around.
+    side = (_AROUND, _AROUND)
+    share = cv2.blur(holds.astype(np.float32), side)[..., None]
+    mean = cv2.blur(way * holds[..., None], side) / np.maximum(share, 1e-3)
+    return np.where(holds[..., None], way, mean)
+
+
+def _flat(gray):
+    # Where all is alike the flow wanders, and does no harm.
+    seen = gray.astype(np.float32)
+    mean = cv2.blur(seen, (9, 9))
+    deviation = np.sqrt(np.maximum(cv2.blur(seen * seen, (9, 9)) - mean * mean, 0))
+    return deviation < _FLAT + 1.5 * np.percentile(deviation[::2, ::2], 10)
+
+
+def _holds(there, here, flat, way, return_way, most):
     # Whether `way` leads from each pixel of `here` to the same thing in `there`.
     height, width = here.shape
     x, y = _targets(way)
     inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
     around = cv2.remap(return_way, x, y, cv2.INTER_LINEAR, borderMode=_REPLICATE)
-    miss = np.hypot(*cv2.split(way + around))
-    length = np.hypot(*cv2.split(way))
-    seen = here.astype(np.float32)
-    mean = cv2.blur(seen, (9, 9))
-    deviation = np.sqrt(np.maximum(cv2.blur(seen * seen, (9, 9)) - mean * mean, 0))
-    # Where all is alike the flow wanders, and does no harm.
-    flat = deviation < _FLAT + 1.5 * np.percentile(deviation, 10)
+    miss = cv2.magnitude(*cv2.split(way + around))
+    length = cv2.magnitude(*cv2.split(way))
     allowed = _MISS + np.float32(_MISS_SHARE) * length + np.float32(_FLAT_MISS) * flat
     holds = inside & (miss < allowed)
+    seen = here.astype(np.float32)
     found = cv2.remap(
         there.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=_REPLICATE
     )
     if holds.any():
         # Old film flickers: brightness and contrast are taken from this frame.
-        mean, deviation = found[holds].mean(), found[holds].std()
-        found -= mean
-        found *= (seen[holds].std() + 1) / (deviation + 1)
-        found += seen[holds].mean()
+        mask = holds.astype(np.uint8)
+        was, now = cv2.meanStdDev(found, mask=mask), cv2.meanStdDev(seen, mask=mask)
+        (mean, deviation), (new_mean, new_deviation) = np.squeeze(was), np.squeeze(now)
+        factor = np.float32((new_deviation + 1) / (deviation + 1))
+        found = (found - np.float32(mean)) * factor + np.float32(new_mean)
     # Grain differs everywhere, a wrong way over a whole area.
     difference = cv2.blur(np.abs(seen - found), (5, 5))
-    return holds & (difference < _DIFFERENCE + 2 * np.median(difference))
+    return holds & (difference < most + 2 * np.median(difference[::2, ::2]))
 
 
 _REPLICATE = cv2.BORDER_REPLICATE
@@ -169,13 +209,13 @@ def _targets(way):
     return x + way[..., 0], y + way[..., 1]
 
 
-def _carry(state, way, holds, ab):
+def _carry(state, way, ab):
     # The mean of the neighbor, carried here, and this frame's own colors.
-    x, y = _targets(way)
+    x, y = _targets(way.offset)
     count = cv2.remap(state.count, x, y, cv2.INTER_LINEAR, borderMode=_REPLICATE)
     mean = state.mean.astype(np.float32)
     mean = cv2.remap(mean, x, y, cv2.INTER_LINEAR, borderMode=_REPLICATE)
-    count = np.minimum(count * holds, _CAP - 1)
+    count = np.minimum(count * way.holds, _CAP - 1)
     weight = count.astype(np.float32)[..., None]
     mean = (mean * weight + ab) / (weight + 1)
     return State(mean.astype(np.float16), count + np.uint8(1))
@@ -188,7 +228,17 @@ def _begin(ab):
 def _after(state, small):
     if state is None or small.link is None:
         return _begin(small.ab)
-    return _carry(state, small.link.back, small.link.back_holds, small.ab)
+    return _carry(state, small.link.back, small.ab)
+
+
+@dataclass(frozen=True)
+class _Held:
+    # A frame whose colors are settled once those behind it are known: the way back has
+    # done its part, the way from the frame before to this one has not.
+    gray: np.ndarray
+    ab: np.ndarray
+    state: State
+    onward: Way | None
 
 
 def windows(
@@ -206,13 +256,14 @@ def windows(
         `Window`s, which hold all frames in order. One ends at every cut; a shot longer
         than 64 frames has several.
     """
-    held: deque[tuple[Small, State]] = deque()
+    held: deque[_Held] = deque()
     lookahead = LOOKAHEAD if mode == "both" else 0
     for small in frames:
         if small.link is None and held:
             yield _settle(held, len(held), mode, ends_shot=True)
         state = _after(state, small) if mode != "off" else _begin(small.ab)
-        held.append((small, state))
+        onward = small.link and small.link.onward
+        held.append(_Held(small.gray, small.ab, state, onward))
         if len(held) == WINDOW + lookahead:
             yield _settle(held, WINDOW, mode, ends_shot=False)
     if held:
@@ -224,32 +275,46 @@ def _settle(held, count, mode, ends_shot):
     if mode == "both":
         settled = _both_ways(held, count)
     else:
-        settled = [state.mean for _, state in list(held)[:count]]
+        settled = [one.state.mean for one in list(held)[:count]]
     window = []
     for ab in settled:
-        small, state = held.popleft()
-        window.append(Small(small.gray, ab))
-    return Window(window, ends_shot, state)
+        one = held.popleft()
+        window.append(Small(one.gray, ab))
+    return Window(window, ends_shot, one.state)
 
 
 def _both_ways(held, count):
     settled = []
-    behind = way = None
+    behind = onward = None
     for at in range(len(held) - 1, -1, -1):
-        small, state = held[at]
-        if way is None:
-            behind = _begin(small.ab)
-        else:
-            behind = _carry(behind, way.onward, way.onward_holds, small.ab)
-        way = small.link
+        one = held[at]
+        behind = _begin(one.ab) if onward is None else _carry(behind, onward, one.ab)
+        onward = one.onward
         if at >= count:
             continue
         # Both means hold the frame itself: it counts once.
-        own = state.count.astype(np.float32)[..., None]
+        own = one.state.count.astype(np.float32)[..., None]
         other = behind.count.astype(np.float32)[..., None]
-        total = state.mean * own + behind.mean * other - small.ab
-        settled.append((total / (own + other - 1)).astype(np.float16))
+        frames = own + other - 1
+        mean = (one.state.mean * own + behind.mean * other - one.ab) / frames
+        settled.append(_as_around(one.ab, mean, frames).astype(np.float16))
     return settled[::-1]
+
+
+def _as_around(ab, mean, frames):
+    # A pixel that is alone has no mean, and would flicker on: it is corrected as those
+    # close to it are. That has less of a say the more `frames` its mean is of.
+    height, width = ab.shape[:2]
+    cells = max(1, width // _CELL), max(1, height // _CELL)
+
+    def near(values):
+        small = cv2.resize(values, cells, interpolation=cv2.INTER_AREA)
+        return cv2.GaussianBlur(small, (0, 0), 0.6)
+
+    weight = near(frames - 1).reshape(*cells[::-1], 1) + np.float32(1e-3)
+    around = near((mean - ab) * (frames - 1)).reshape(*cells[::-1], 2) / weight
+    around = cv2.resize(around, (width, height), interpolation=cv2.INTER_LINEAR)
+    return mean + (ab + around - mean) / frames**2
 
 
 def with_cuts(

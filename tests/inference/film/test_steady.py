@@ -67,9 +67,9 @@ def test_steady_colors_flicker_a_fraction_and_keep_their_chroma(kind):
     abs_ = answers(clip)
     frames = smalls(clip, abs_)
     both, forward = settled(frames), settled(frames, "forward")
-    assert flicker(both, clip) < (0.4 if kind == "object" else 0.2) * flicker(
-        abs_, clip
-    )
+    # With nothing done about the rim of what moves, the object's is 0.085.
+    most = 0.075 if kind == "object" else 0.02
+    assert flicker(both, clip) < most * flicker(abs_, clip)
     assert flicker(both, clip) < flicker(forward, clip) < flicker(abs_, clip)
     chroma = [
         np.hypot(*np.moveaxis(np.array(one), -1, 0)).mean() for one in (both, abs_)
@@ -82,6 +82,22 @@ def test_off_leaves_the_answers_alone():
     abs_ = answers(clip)
     for kept, ab in zip(settled(smalls(clip, abs_), "off"), abs_, strict=True):
         np.testing.assert_array_equal(kept, ab.astype("float16"))
+
+
+def test_a_pixel_without_neighbors_in_time_is_corrected_as_those_around_it():
+    gray = make_clip(skimage_data.astronaut(), count=1).gray[0]
+    motion = steady.link(gray, gray)
+    lost = np.ones(gray.shape, bool)
+    lost[40:52, 60:72] = False
+    way = steady.Way(motion.back.offset, lost)
+    frames = [
+        steady.Small(gray, np.full((*gray.shape, 2), ab, "float16"), link)
+        for ab, link in zip(
+            [0.3, 0.1] * 10, [None, *[steady.Link(way, way)] * 19], strict=True
+        )
+    ]
+    for ab in settled(frames)[2:-2]:
+        assert np.abs(ab[40:52, 60:72] - 0.2).mean() < 0.02
 
 
 def test_no_color_stays_behind_a_moving_object():
@@ -128,8 +144,9 @@ def test_going_on_from_a_state_equals_going_through():
 
 
 def test_a_seam_between_windows_is_hardly_seen(monkeypatch):
-    clip = make_clip(skimage_data.astronaut(), count=40, pan=(0.5, 0.2))
+    clip = make_clip(skimage_data.astronaut(), count=72, pan=(0.5, 0.2))
     frames = smalls(clip, answers(clip))
+    monkeypatch.setattr(steady, "WINDOW", 100)
     whole = settled(frames)
     monkeypatch.setattr(steady, "WINDOW", 10)
     parts = settled(frames)
@@ -168,4 +185,4 @@ def test_views_too_small_for_flow_are_carried_as_they_lie(shape):
     rng = np.random.default_rng(0)
     gray = rng.integers(0, 256, shape, "uint8")
     motion = steady.link(gray, gray)
-    assert motion.back_holds.all() and not motion.back.any()
+    assert motion.back.holds.all() and not motion.back.offset.any()
