@@ -28,6 +28,7 @@ from kcolor.inference.film import steady
 from kcolor.inference.film.chroma import Painter
 from kcolor.inference.film.colorize import colorize_film
 from kcolor.inference.film.encoding import Format
+from kcolor.inference.film.motion import link
 from kcolor.inference.film.reading import Film
 from kcolor.inference.film.rows import colored_rows, read_small
 from kcolor.inference.film.settings import FilmSettings
@@ -125,10 +126,10 @@ def stages(path, frames=60):
     views = timed("shrink", lambda f: painter.gray(f.luma, size), [(f,) for f in held])
     abs_ = timed("network", lambda v: colorizer.predict(v)[1], [(v,) for v in views])
     pairs = list(zip(views, views[1:], strict=False))
-    links = [None, *timed("flow", steady.link, pairs)]
+    links = [None, *timed("flow", link, pairs)]
     small = [
-        steady.Small(view, ab.astype("float16"), link)
-        for view, ab, link in zip(views, abs_, links, strict=True)
+        steady.Small(view, ab.astype("float16"), motion)
+        for view, ab, motion in zip(views, abs_, links, strict=True)
     ]
     (done,) = timed("steady", lambda: list(steady.windows(small)), [()])
     settled = [one for window in done for one in window.frames]

@@ -12,6 +12,7 @@ from kcolor.inference.colorizer import Colorizer
 from kcolor.inference.film import steady
 from kcolor.inference.film.chroma import Painter
 from kcolor.inference.film.follow import Dot, Hints, follow
+from kcolor.inference.film.motion import link
 from kcolor.inference.film.reading import Facts
 
 
@@ -89,7 +90,7 @@ class Eye:
             ab = self._colors(view)
         motion = None
         if before is not None and not cut and self._is_steady:
-            motion = steady.link(before, view)
+            motion = link(before, view)
         return steady.Small(view, ab.astype(np.float16), motion)
 
     def _colors(self, view, known=None):

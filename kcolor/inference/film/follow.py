@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from kcolor.inference.film import steady
+from kcolor.inference.film.motion import link
 
 # Frames that a dot goes back at most; their views are kept, 65 kB each.
 REACH = 1000
@@ -90,7 +91,7 @@ def follow(views: Iterable[np.ndarray], dots: Iterable[Dot]) -> dict[int, list[D
     for number, (before, view, cut) in enumerate(steady.with_cuts(views)):
         motion = None
         if before is not None and not cut and moving:
-            motion = steady.link(before, view)
+            motion = link(before, view)
         if motion is not None:
             moving = _moved(moving, motion.onward, number)
         elif cut or before is None or moving:
@@ -117,7 +118,7 @@ def follow(views: Iterable[np.ndarray], dots: Iterable[Dot]) -> dict[int, list[D
 
 def _go_back(shot, dots, number, found):
     for at in range(len(shot) - 1, 0, -1):
-        motion = steady.link(shot[at - 1], shot[at])
+        motion = link(shot[at - 1], shot[at])
         if motion is None:
             return
         number -= 1

@@ -9,6 +9,7 @@ from kcolor.color import host
 from kcolor.color.constants import AB_SCALE
 from kcolor.inference.colorizer import Colorizer
 from kcolor.inference.film import steady
+from kcolor.inference.film.motion import link
 from kcolor.inference.film.reading import Film
 
 # Name of a row, and the mode of `steady.windows` behind it.
@@ -59,7 +60,7 @@ def colored_rows(
         seen = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
         motion = None
         if before is not None and not cut:
-            motion = steady.link(small[-1].gray, seen)
+            motion = link(small[-1].gray, seen)
         views.append(view)
         small.append(steady.Small(seen, ab.astype(np.float16), motion))
     rows = {"gray": [np.zeros_like(one.ab, np.float32) for one in small]}

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from kcolor.inference.film import steady
+from kcolor.inference.film.motion import Link, Way, link
 
 skimage_data = pytest.importorskip("skimage.data")
 
@@ -28,7 +29,7 @@ def answers(clip, seed=0, deviation=0.05):
 def smalls(clip, abs_):
     result, before = [], None
     for gray, ab in zip(clip.gray, abs_, strict=True):
-        motion = None if before is None else steady.link(before, gray)
+        motion = None if before is None else link(before, gray)
         result.append(steady.Small(gray, ab.astype("float16"), motion))
         before = gray
     return result
@@ -86,14 +87,14 @@ def test_off_leaves_the_answers_alone():
 
 def test_a_pixel_without_neighbors_in_time_is_corrected_as_those_around_it():
     gray = make_clip(skimage_data.astronaut(), count=1).gray[0]
-    motion = steady.link(gray, gray)
+    motion = link(gray, gray)
     lost = np.ones(gray.shape, bool)
     lost[40:52, 60:72] = False
-    way = steady.Way(motion.back.offset, lost)
+    way = Way(motion.back.offset, lost)
     frames = [
-        steady.Small(gray, np.full((*gray.shape, 2), ab, "float16"), link)
-        for ab, link in zip(
-            [0.3, 0.1] * 10, [None, *[steady.Link(way, way)] * 19], strict=True
+        steady.Small(gray, np.full((*gray.shape, 2), ab, "float16"), step)
+        for ab, step in zip(
+            [0.3, 0.1] * 10, [None, *[Link(way, way)] * 19], strict=True
         )
     ]
     for ab in settled(frames)[2:-2]:
@@ -184,5 +185,5 @@ def test_cuts_are_the_same_from_the_middle_of_a_film_on():
 def test_views_too_small_for_flow_are_carried_as_they_lie(shape):
     rng = np.random.default_rng(0)
     gray = rng.integers(0, 256, shape, "uint8")
-    motion = steady.link(gray, gray)
+    motion = link(gray, gray)
     assert motion.back.holds.all() and not motion.back.offset.any()
