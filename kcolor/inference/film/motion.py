@@ -146,7 +146,7 @@ def targets(offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     shape = offset.shape[:2]
     if shape not in _grids:
-        y, x = np.indices(shape, np.float32)
-        _grids[shape] = x, y
+        grid = np.indices(shape).astype(np.float32)
+        _grids[shape] = grid[1], grid[0]
     x, y = _grids[shape]
     return x + offset[..., 0], y + offset[..., 1]

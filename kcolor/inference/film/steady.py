@@ -77,11 +77,10 @@ class Window:
 def _carry(state, way, ab):
     # The mean of the neighbor, carried here, and this frame's own colors.
     x, y = targets(way.offset)
-    count = cv2.remap(
-        state.count, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    edge = cv2.BORDER_REPLICATE
+    count = cv2.remap(state.count, x, y, cv2.INTER_LINEAR, borderMode=edge)
     mean = state.mean.astype(np.float32)
-    mean = cv2.remap(mean, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    mean = cv2.remap(mean, x, y, cv2.INTER_LINEAR, borderMode=edge)
     count = np.minimum(count * way.holds, _CAP - 1)
     weight = count.astype(np.float32)[..., None]
     mean = (mean * weight + ab) / (weight + 1)
@@ -129,7 +128,7 @@ def windows(
         if small.link is None and held:
             yield _settle(held, len(held), mode, ends_shot=True)
         state = _after(state, small) if mode != "off" else _begin(small.ab)
-        onward = small.link and small.link.onward
+        onward = small.link.onward if small.link else None
         held.append(_Held(small.gray, small.ab, state, onward))
         if len(held) == WINDOW + lookahead:
             yield _settle(held, WINDOW, mode, ends_shot=False)

@@ -56,7 +56,10 @@ def assemble(
         DataError: If the container takes the video or a sound track not.
         OSError: If the disk does not take it.
     """
-    options = {"movflags": "+faststart"} if _is_mp4(target) else {}
+    # Matroska takes random numbers for its parts; then no two films would be equal.
+    options = {"fflags": "+bitexact"}
+    if _is_mp4(target):
+        options = {"movflags": "+faststart"}
     with (
         opened(source) as old,
         av.open(str(target), "w", container_options=options) as new,

@@ -296,6 +296,36 @@ def test_an_interrupted_film_goes_on_and_equals_an_undisturbed_one(
     ]
 
 
+@pytest.mark.parametrize(
+    "codec, suffix",
+    [
+        ("h264", ".mkv"),
+        ("h265", ".mp4"),
+        ("av1", ".mp4"),
+        ("vp9", ".webm"),
+        ("ffv1", ".mkv"),
+        ("prores", ".mov"),
+    ],
+)
+def test_a_resumed_film_equals_an_undisturbed_one_with_every_codec(
+    tmp_path, colorizer, grays, monkeypatch, codec, suffix
+):
+    _small_stretches(monkeypatch)
+    source = write_film(tmp_path / "film.mkv", grays[:14])
+    whole, target = tmp_path / f"whole{suffix}", tmp_path / f"color{suffix}"
+    colorize_film(colorizer, source, whole, FilmSettings(codec))
+
+    def interrupt(done, total):
+        if done == 12:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        colorize_film(colorizer, source, target, FilmSettings(codec), interrupt)
+    report = colorize_film(colorizer, source, target, FilmSettings(codec))
+    assert report.resumed == 10
+    assert target.read_bytes() == whole.read_bytes()
+
+
 def test_what_was_finished_with_other_settings_is_not_used(
     tmp_path, colorizer, grays, monkeypatch
 ):
