@@ -51,7 +51,9 @@ class Painter:
             guided: Let colors follow the edges of the frame.
         """
         self._size = size
+        self._is_interlaced = facts.fields is not None
         self._depth = depth
+        self._dtype = np.uint8 if depth == 8 else np.uint16
         self._saturation = saturation
         self._guided = guided
         low, high = (0, (1 << facts.depth) - 1)
@@ -94,8 +96,21 @@ class Painter:
         Returns:
             Cb and Cr, uint8 or uint16 arrays of the planes' size.
         """
+        if not self._is_interlaced:
+            return self._planes(luma, self._size, view, ab)
+        # The fields are pictures of two moments, and so are the rows of chroma.
+        height, width = self._size
+        planes = tuple(np.empty(self._size, self._dtype) for _ in range(2))
+        for first in (0, 1):
+            size = (height + 1 - first) // 2, width
+            field = self._planes(luma[first::2], size, view, ab)
+            for plane, rows in zip(planes, field, strict=True):
+                plane[first::2] = rows
+        return planes
+
+    def _planes(self, luma, size, view, ab):
         rgb = host.recolor(
-            self.gray(luma, self._size),
+            self.gray(luma, size),
             ab.astype(np.float32),
             saturation=self._saturation,
             guide=view if self._guided else None,
@@ -106,8 +121,7 @@ class Painter:
             unit = rgb.astype(np.float32) / np.iinfo(rgb.dtype).max
             levels = cv2.transform(unit, self._to_chroma) + np.float32(0.5)
             top = (1 << self._depth) - 1
-            dtype = np.uint8 if self._depth == 8 else np.uint16
-            planes = np.clip(levels, 0, top).astype(dtype)
+            planes = np.clip(levels, 0, top).astype(self._dtype)
         return tuple(cv2.split(planes))
 
 

@@ -47,7 +47,7 @@ class Report:
         expected: Frames that the source says it has, 0 if it does not.
         damaged: Frames that could not be decoded; each shows the one before it again.
         resumed: Of them, frames that an earlier run had finished.
-        left_out: What of the source the result's container does not take, in words.
+        left_out: What of the source the result does not take, in words.
     """
 
     frames: int = 0
@@ -187,7 +187,10 @@ class _Run:
             np.concatenate([stretch.times.durations for stretch in stretches]),
         )
         packets = [stretch.packets for stretch in stretches]
-        report.left_out = assemble(self._film.path, film, self._form, packets, times)
+        report.left_out = [
+            *self._form.left_out(),
+            *assemble(self._film.path, film, self._form, packets, times),
+        ]
         self._work.publish(film)
         return report
 
@@ -210,7 +213,8 @@ class _Run:
                     small.link, begins = None, False
                 yield small
 
-        state = last.state if last is not None and not last.ends_shot else None
+        goes_on = last is not None and not last.ends_shot
+        state = self._work.state if goes_on else None
         found = steady.windows(small_frames(), self._settings.steady, state)
         coming = ahead.submit(next, found, None)
         while (window := coming.result()) is not None:
@@ -261,7 +265,7 @@ class _Run:
 
         packets = encode(self._form, painted(), self._work.data_path())
         shown = Times(np.array(times), np.array(durations))
-        self._work.add(Stretch(packets, shown, last.state, last.ends_shot))
+        self._work.add(Stretch(packets, shown, last.ends_shot), last.state)
 
     def _show(self, report):
         left = max(0, report.expected - report.resumed)

@@ -18,8 +18,10 @@ import numpy as np
 from kcolor.errors import DataError
 from kcolor.inference.film import chroma
 from kcolor.inference.film.reading import (
+    BOTTOM_FIRST,
     FULL,
     LIMITED,
+    TOP_FIRST,
     Facts,
 )
 from kcolor.inference.film.settings import FilmSettings
@@ -29,18 +31,20 @@ from kcolor.parallel import cores
 @dataclass(frozen=True)
 class _Encoder:
     # Name that FFmpeg knows, formats from 8 bits up, options, the option that takes
-    # quality with its values at 100 and 1, and whether sides have to be even.
+    # quality with its values at 100 and 1, whether sides have to be even, and whether
+    # it can say that frames are interlaced.
     name: str
     formats: tuple[str, ...]
     options: dict[str, str]
     quality: tuple[str, int, int] | None = None
     is_even: bool = False
+    has_fields: bool = False
 
 
 _YUV = ("yuv420p", "yuv420p10le", "yuv420p12le")
 _ENCODERS = {
     "h264": _Encoder(
-        "libx264", _YUV[:2], {"preset": "faster"}, ("crf", 8, 51), is_even=True
+        "libx264", _YUV[:2], {"preset": "faster"}, ("crf", 8, 51), True, True
     ),
     "h265": _Encoder(
         "libx265",
@@ -60,8 +64,11 @@ _ENCODERS = {
         "ffv1",
         ("yuv420p", "yuv420p10le", "yuv420p12le", "yuv420p16le"),
         {"level": "3", "slicecrc": "1", "g": "1"},
+        has_fields=True,
     ),
-    "prores": _Encoder("prores_ks", ("yuv422p10le",), {"profile": "hq"}),
+    "prores": _Encoder(
+        "prores_ks", ("yuv422p10le",), {"profile": "hq"}, has_fields=True
+    ),
 }
 _QUALITY = 80
 # OpenCV's number for the group of features that x264's AVX-512 code asks for; its
@@ -133,6 +140,13 @@ class Format:
         """Height and width of a plane of chroma that belongs to the film's own size."""
         height, width = self._facts.height, self._facts.width
         return self._format.chroma_height(height), self._format.chroma_width(width)
+
+    def left_out(self) -> list[str]:
+        """Says what of the film the codec does not keep, in words."""
+        if not self._facts.fields or self._encoder.has_fields:
+            return []
+        keep = ", ".join(name for name, one in _ENCODERS.items() if one.has_fields)
+        return [f"that frames are interlaced ({keep} keep it)"]
 
     def describe(self) -> dict[str, object]:
         """Says what the packets depend on, as JSON takes it."""
@@ -224,8 +238,9 @@ class Format:
         context.color_trc = facts.transfer
         context.thread_count = self._threads
         context.thread_type = "AUTO"
-        if facts.fields and self._codec in ("h264", "prores", "ffv1"):
+        if facts.fields and self._encoder.has_fields:
             context.flags |= av.codec.context.Flags.interlaced_dct
+            context.field_order = TOP_FIRST if facts.fields == "top" else BOTTOM_FIRST
 
     def _options(self):
         options = dict(self._encoder.options)

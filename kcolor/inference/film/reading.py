@@ -25,7 +25,9 @@ _PATIENCE = 50
 # FFmpeg's numbers for color tags (ITU-T H.273).
 RGB, BT709, UNSPECIFIED, BT601, BT2020 = 0, 1, 2, 6, 9
 LIMITED, FULL = 1, 2
-_BOTTOM_FIRST = (3, 4)
+# FFmpeg's numbers for the field that is stored and shown first; the other two differ.
+TOP_FIRST, BOTTOM_FIRST = 2, 3
+_BOTTOM_SHOWN_FIRST = (BOTTOM_FIRST, 4)
 
 
 @dataclass
@@ -310,8 +312,8 @@ def _facts(container, stream, picture):
         rate=Fraction(rate),
         pixel_aspect=aspect if 0.1 < aspect < 10 else Fraction(1),
         rotation=_rotation(picture),
-        fields=("bottom" if order in _BOTTOM_FIRST else "top")
-        if picture.interlaced_frame
+        fields=("bottom" if order in _BOTTOM_SHOWN_FIRST else "top")
+        if picture.interlaced_frame or order >= TOP_FIRST
         else None,
         frames=max(0, int(length)),
     )

@@ -28,18 +28,24 @@ class Stretch:
     Attributes:
         packets: Its packets.
         times: Times of its frames.
-        state: What its last frame leaves to the next.
         ends_shot: Whether a shot ends with it.
     """
 
     packets: Packets
     times: Times
-    state: State
     ends_shot: bool
 
 
 class Work:
-    """The finished stretches of one film."""
+    """The finished stretches of one film.
+
+    Attributes:
+        stretches: All of them, in order.
+        state: What the last frame of the last of them leaves to the next, or None.
+    """
+
+    stretches: list[Stretch]
+    state: State | None
 
     def __init__(self, target: Path, job: dict[str, object]) -> None:
         """Opens the folder, or begins anew if it belongs to another job.
@@ -61,14 +67,14 @@ class Work:
         if not known.exists() or json.loads(known.read_text()) != _as_json(job):
             self._clear()
             write_json(known, job)
-        self.stretches = self._load()
+        self.stretches, self.state = self._load()
 
     def data_path(self) -> Path:
         """Gives the file for the packets of the next stretch."""
         return self.folder / f"{len(self.stretches):06d}.packets"
 
-    def add(self, stretch: Stretch) -> None:
-        """Marks a stretch as finished."""
+    def add(self, stretch: Stretch, state: State) -> None:
+        """Marks a stretch as finished; `state` is what it leaves to the next."""
         path = self.folder / f"{len(self.stretches):06d}.npz"
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(
@@ -78,11 +84,13 @@ class Work:
                 keys=stretch.packets.keys,
                 pts=stretch.times.pts,
                 durations=stretch.times.durations,
-                mean=stretch.state.mean,
-                count=stretch.state.count,
+                mean=state.mean,
+                count=state.count,
                 ends_shot=stretch.ends_shot,
             )
         self.stretches.append(stretch)
+        # Of this one alone: a state is 0.3 MB, and a long film has many stretches.
+        self.state = state
 
     def publish(self, film: Path) -> None:
         """Gives the finished film its name, and removes the folder."""
@@ -100,6 +108,7 @@ class Work:
 
     def _load(self):
         stretches: list[Stretch] = []
+        state = None
         while True:
             number = f"{len(stretches):06d}"
             data, listed = (self.folder / f"{number}.{s}" for s in ("packets", "npz"))
@@ -114,11 +123,11 @@ class Work:
                     Stretch(
                         packets,
                         Times(held["pts"], held["durations"]),
-                        State(held["mean"], held["count"]),
                         bool(held["ends_shot"]),
                     )
                 )
-        return stretches
+                state = State(held["mean"], held["count"])
+        return stretches, state
 
     def _clear(self):
         for path in self.folder.iterdir():

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,9 +25,14 @@ from film_clips import make_clip  # noqa: E402
 from film_files import QUARTER_TURN, read_film, write_film  # noqa: E402
 
 from kcolor.inference.film import colorize, work  # noqa: E402
+from kcolor.inference.film.chroma import Painter  # noqa: E402
 from kcolor.inference.film.colorize import colorize_film  # noqa: E402
+from kcolor.inference.film.encoding import Packets  # noqa: E402
 from kcolor.inference.film.follow import Dot  # noqa: E402
+from kcolor.inference.film.reading import Film  # noqa: E402
 from kcolor.inference.film.settings import FilmSettings  # noqa: E402
+from kcolor.inference.film.steady import State  # noqa: E402
+from kcolor.inference.film.writing import Times  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +148,56 @@ def test_a_gray_film_keeps_its_whole_range(tmp_path, colorizer, grays):
     assert after.tags[0] == 2
     light = np.array(after.frames, "float64") @ [0.299, 0.587, 0.114]
     assert np.abs(light - grays[:4]).mean() < 1.5
+
+
+def _woven(grays):
+    """Frames whose fields are of two moments."""
+    frames = [gray.copy() for gray in grays[::2]]
+    for frame, later in zip(frames, grays[1::2], strict=True):
+        frame[1::2] = later[1::2]
+    return frames
+
+
+@pytest.mark.parametrize(
+    "codec, suffix, is_kept",
+    [
+        ("h264", ".mp4", True),
+        ("ffv1", ".mkv", True),
+        ("prores", ".mov", True),
+        ("vp9", ".webm", False),
+    ],
+)
+def test_an_interlaced_film_stays_so_or_it_is_said(
+    tmp_path, colorizer, grays, codec, suffix, is_kept
+):
+    source = write_film(
+        tmp_path / "film.mkv",
+        _woven(grays[:8]),
+        options={"crf": "12", "x264-params": "bff=1"},
+    )
+    target = tmp_path / f"color{suffix}"
+    report = colorize_film(colorizer, source, target, FilmSettings(codec))
+    assert Film(source).facts.fields == "bottom"
+    assert Film(target).facts.fields == ("bottom" if is_kept else None)
+    assert ("interlaced" in " ".join(report.notes())) != is_kept
+
+
+def test_the_colors_of_a_field_do_not_depend_on_the_other(tmp_path, grays):
+    source = write_film(
+        tmp_path / "film.mkv",
+        _woven(grays[:4]),
+        options={"crf": "12", "x264-params": "tff=1"},
+    )
+    painter = Painter(Film(source).facts, depth=8, size=(48, 80))
+    rng = np.random.default_rng(0)
+    view, ab = rng.uniform(-1, 1, (30, 50)), rng.uniform(-0.5, 0.5, (30, 50, 2))
+    one, other = (
+        painter(luma, view.astype("float32"), ab)
+        for luma in (grays[0], _woven([grays[0], grays[20]])[0])
+    )
+    for plane, same in zip(one, other, strict=True):
+        np.testing.assert_array_equal(plane[::2], same[::2])
+        assert (plane[1::2] != same[1::2]).any()
 
 
 def test_odd_sides_get_an_edge_only_where_the_codec_needs_it(
@@ -341,6 +397,20 @@ def test_what_was_finished_with_other_settings_is_not_used(
         colorize_film(colorizer, source, target, progress=interrupt)
     report = colorize_film(colorizer, source, target, FilmSettings(quality=60))
     assert report.resumed == 0
+
+
+def test_of_many_stretches_only_the_last_is_held_with_its_colors(tmp_path):
+    held = work.Work(tmp_path / "color.mp4", {})
+    packets = Packets(held.data_path(), *[np.zeros(0, int)] * 3)
+    stretch = work.Stretch(packets, Times(np.zeros(0, int), np.zeros(0, int)), False)
+    gone = []
+    for _ in range(3):
+        state = State(np.zeros((3, 4, 2), "float16"), np.ones((3, 4), "uint8"))
+        gone.append(weakref.ref(state))
+        held.add(stretch, state)
+    del state
+    assert [ref() is None for ref in gone] == [True, True, False]
+    held.close()
 
 
 def test_two_processes_do_not_write_one_film(tmp_path):
