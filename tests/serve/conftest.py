@@ -28,7 +28,7 @@ def address(preset):
     from kcolor.serve.site import Site
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(presets, "find", lambda name: preset)
+        patch.setattr(presets.Preset, "to_run", lambda _: preset)
         site = Site()
     with PageServer(("127.0.0.1", 0), site) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
