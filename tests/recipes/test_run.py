@@ -160,6 +160,7 @@ def test_a_card_says_what_hints_bring(run):
     assert card["psnr_by_hints"] == {"0": 26.0, "1": 27.01}
     assert card["hinted_milliseconds"] == 25.1
     assert len(text.encode()) <= 2000
+    del result["hints"]
     assert "psnr_by_hints" not in json.loads(run.card_text(result))
 
 

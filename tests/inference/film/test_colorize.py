@@ -104,9 +104,9 @@ def test_a_film_lying_on_its_side_stays_so_and_is_seen_upright(
     seen = []
     predict = colorizer.network.predict_ab
 
-    def spy(lightness):
+    def spy(lightness, known=None):
         seen.append(lightness.shape[1:3])
-        return predict(lightness)
+        return predict(lightness, known)
 
     monkeypatch.setattr(colorizer.network, "predict_ab", spy)
     colorize_film(colorizer, source, target)
