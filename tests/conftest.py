@@ -71,3 +71,15 @@ def several_sizes_tflite(tmp_path_factory):
     path = tmp_path_factory.mktemp("networks") / "several.tflite"
     sizes = {"square": (256, 256), "landscape": (224, 320), "portrait": (320, 224)}
     return _build(path, sizes)
+
+
+@pytest.fixture
+def storage(monkeypatch):
+    """An empty object storage, fsspec's own in memory; nobody waits for it."""
+    fsspec = pytest.importorskip("fsspec")
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    found = fsspec.filesystem("memory")
+    found.store.clear()
+    found.pseudo_dirs[:] = [""]
+    yield found
+    found.store.clear()

@@ -10,7 +10,7 @@ from PIL import Image
 from kcolor.data.source import open_source, open_sources
 from kcolor.errors import DataError
 
-fsspec = pytest.importorskip("fsspec")
+pytest.importorskip("fsspec")
 
 
 def picture(seed):
@@ -31,18 +31,13 @@ def tar_of(pictures, format=tarfile.PAX_FORMAT):
 
 
 @pytest.fixture
-def storage(monkeypatch):
+def storage(storage):
     """Three archives of two pictures; the last has a name that not every tar can."""
-    monkeypatch.setattr("time.sleep", lambda _: None)
-    found = fsspec.filesystem("memory")
-    found.store.clear()
-    found.pseudo_dirs[:] = [""]
     for i in range(3):
         names = [f"{n}.png" for n in range(2)] if i < 2 else ["a" * 120 + ".png"]
         pictures = {name: picture(10 * i + n) for n, name in enumerate(names)}
-        found.pipe_file(f"/bucket/set-{i}.tar", tar_of(pictures))
-    yield found
-    found.store.clear()
+        storage.pipe_file(f"/bucket/set-{i}.tar", tar_of(pictures))
+    return storage
 
 
 @pytest.mark.parametrize("pattern", ["set-{0..2}.tar", "set-*.tar", "set-?.tar"])

@@ -31,14 +31,6 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def photographs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photographs")
-    for i, image in enumerate(parity.of_many_sizes(parity.pictures(limit=3))):
-        (folder / f"{i}.png").write_bytes(tf.io.encode_png(image).numpy())
-    return folder
-
-
-@pytest.fixture(scope="module")
 def float16(model, tmp_path_factory):
     path = tmp_path_factory.mktemp("float16") / "hinted.tflite"
     return path, export_tflite(model, path, sizes=SIZES, quantize="fp16")

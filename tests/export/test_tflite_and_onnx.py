@@ -40,14 +40,6 @@ def small():
 
 
 @pytest.fixture(scope="module")
-def photographs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photographs")
-    for i, image in enumerate(parity.of_many_sizes(parity.pictures(limit=3))):
-        (folder / f"{i}.png").write_bytes(tf.io.encode_png(image).numpy())
-    return folder
-
-
-@pytest.fixture(scope="module")
 def float_file(small, tmp_path_factory):
     path = tmp_path_factory.mktemp("float") / "small.tflite"
     return path, export_tflite(small, path, sizes=ONE, license_name="CC0-1.0")

@@ -10,18 +10,7 @@ from kcolor.errors import DataError
 from kcolor.inference.plan_urls import existing, plan_urls
 from kcolor.inference.shards import Shard
 
-fsspec = pytest.importorskip("fsspec")
-
-
-@pytest.fixture
-def storage(monkeypatch):
-    """An empty store of fsspec's own, in memory."""
-    monkeypatch.setattr("time.sleep", lambda _: None)
-    found = fsspec.filesystem("memory")
-    found.store.clear()
-    found.pseudo_dirs[:] = [""]
-    yield found
-    found.store.clear()
+pytest.importorskip("fsspec")
 
 
 def _put(storage, *names):
