@@ -103,7 +103,7 @@ def training_batches(
             np.random.default_rng((seed, stream, n)) for n in numbers[:, 1].tolist()
         ]
         pairs = zip(pictures, rngs, strict=True)
-        return np.stack([change(picture, rng, share) for picture, rng in pairs])
+        return [change(picture, rng, share) for picture, rng in pairs]
 
     def load(index, drawn):
         def cut(picture):
@@ -125,13 +125,14 @@ def training_batches(
         if paired:
             lightness = split_on_host([gray for _, gray in pairs])[..., :1]
         if degrade:
-            lightness = at_random(
-                degrade_lightness, lightness, degrade, _DEGRADE, numbers
+            lightness = np.stack(
+                at_random(degrade_lightness, lightness, degrade, _DEGRADE, numbers)
             )
         lightness = np.ascontiguousarray(lightness)
         if hints is None:
             return lightness, target
-        known = at_random(simulate_hints, target[..., 1:], hints, _HINTS, numbers)
+        drawn = at_random(simulate_hints, target, hints, _HINTS, numbers)
+        target, known = map(np.stack, zip(*drawn, strict=True))
         return lightness, known, target
 
     if keras.backend.backend() == "tensorflow":

@@ -72,8 +72,8 @@ def known_colors(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     Returns:
         float32 array `(B, H, W, 3)`, a* and b* / 110 and a mask; none is empty.
     """
-    truths = np.asarray(split(images)[1])
-    return np.stack([simulate_hints(ab, rng, share=1.0) for ab in truths])
+    truths = np.concatenate([np.asarray(part) for part in split(images)], axis=-1)
+    return np.stack([simulate_hints(truth, rng, share=1.0)[1] for truth in truths])
 
 
 def resized(images: Iterable[np.ndarray], size: tuple[int, int]) -> np.ndarray:
