@@ -50,13 +50,13 @@ class Reshuffled:
         return len(self.names)
 
     def read(self, index):
-        return self._source.read(int(self._generator.integers(len(self))))
-
-    def gray(self, index):
-        return None
+        return self.decode(index, self.content(index)[0])
 
     def content(self, index):
-        return self._source.content(index)
+        return self._source.content(int(self._generator.integers(len(self))))
+
+    def decode(self, index, stored):
+        return self._source.decode(index, stored)
 
 
 def scene(seed, height, width):

@@ -70,7 +70,7 @@ def draw_area(target: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         where none was found around the places that were tried.
     """
     height, width = target.shape[:2]
-    scale = np.float32([LIGHTNESS_SCALE, AB_SCALE, AB_SCALE])
+    scale = np.array([LIGHTNESS_SCALE, AB_SCALE, AB_SCALE], "float32")
     lab = np.ascontiguousarray(target * scale)
     for _ in range(_TRIES):
         place = int(rng.integers(width)), int(rng.integers(height))

@@ -5,11 +5,11 @@ from any thread. What a reader would get wrong: pictures are always addressed by
 or name, never by the order in which a folder or archive happens to list them.
 """
 
-import hashlib
 import math
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -137,11 +137,32 @@ class Source:
             Tuple of both; the second is None where there is none.
 
         Raises:
-            OSError: If a file cannot be read.
-            ValueError: If its archive is damaged there.
+            DataError: If either cannot be read; the message names it.
         """
-        gray = None if self._gray is None else self._read(self._gray[index])
-        return self._read(self._color[index]), gray
+        with self._naming(index):
+            gray = None if self._gray is None else self._read(self._gray[index])
+            return self._read(self._color[index]), gray
+
+    def decode(
+        self, index: int, stored: Stored, short_side: int | None = None
+    ) -> np.ndarray:
+        """Decodes what `content` returned.
+
+        Args:
+            index: Position in `names`.
+            stored: One of the two.
+            short_side: Reduce larger pictures to this short side, see `decode_rgb`.
+
+        Returns:
+            uint8 RGB array of shape `(height, width, 3)`.
+
+        Raises:
+            DataError: If it is no picture; the message names it.
+        """
+        if isinstance(stored, np.ndarray):
+            return stored
+        with self._naming(index):
+            return decode_rgb(stored, short_side)
 
     def read(self, index: int, short_side: int | None = None) -> np.ndarray:
         """Reads one color picture.
@@ -156,7 +177,9 @@ class Source:
         Raises:
             DataError: If the picture cannot be read; the message names it.
         """
-        return self._decode(index, self._color[index], short_side)
+        with self._naming(index):
+            stored = self._read(self._color[index])
+        return self.decode(index, stored, short_side)
 
     def gray(self, index: int, short_side: int | None = None) -> np.ndarray | None:
         """Reads the gray picture that belongs to one color picture.
@@ -174,7 +197,9 @@ class Source:
         """
         if self._gray is None:
             return None
-        return self._decode(index, self._gray[index], short_side)
+        with self._naming(index):
+            stored = self._read(self._gray[index])
+        return self.decode(index, stored, short_side)
 
     def pair(
         self, index: int, short_side: int | None = None
@@ -213,12 +238,10 @@ class Source:
             [self.weights[i] for i in chosen],
         )
 
-    def _decode(self, index, position, short_side):
+    @contextmanager
+    def _naming(self, index):
         try:
-            content = self._read(position)
-            if isinstance(content, np.ndarray):
-                return content
-            return decode_rgb(content, short_side)
+            yield
         except (OSError, ValueError, DataError) as error:
             reason = getattr(error, "strerror", None) or error
             failure = DataError(f"{self.path}: {self.names[index]}: {reason}")
@@ -298,45 +321,6 @@ def open_sources(paths: Iterable[Path | str] | Path | str | None) -> Source:
             f"but {sources[paired.index(True)].path} has"
         )
     return _joined(sources)
-
-
-def split_by_hash(source: Source, fraction: float) -> tuple[Source, Source]:
-    """Splits a source by a hash of each name, so that added files move no other file.
-
-    Args:
-        source: `Source` of at least one picture.
-        fraction: Share that goes to validation, in (0, 1).
-
-    Returns:
-        Tuple of training and validation `Source`. Neither is empty: the picture whose
-        hash is lowest always validates, and a lone picture is in both.
-    """
-    # The first eight bytes of 32: no two of a billion names are likely to share them.
-    starts = (hashlib.sha256(name.encode()).digest()[:8] for name in source.names)
-    hashes = np.fromiter((int.from_bytes(start) for start in starts), np.uint64)
-    lowest = int(hashes.argmin())
-    validates = hashes < np.uint64(int(fraction * 2**64))
-    validates[lowest] = True
-    rest = np.flatnonzero(~validates)
-    return (
-        source.subset(rest if len(rest) else [lowest]),
-        source.subset(np.flatnonzero(validates)),
-    )
-
-
-def list_hash(source: PictureSource) -> str:
-    """Digests a source's list of names.
-
-    Args:
-        source: `Source`.
-
-    Returns:
-        SHA-256 as hexadecimal digits.
-    """
-    digest = hashlib.sha256()
-    for number, name in enumerate(source.names):
-        digest.update((f"\n{name}" if number else name).encode())
-    return digest.hexdigest()
 
 
 def _samples():

@@ -87,8 +87,8 @@ class Manifest:
         def changed(index):
             name = source.names[index]
             entry = self.pictures[name]
-            digests = entry.sha256, entry.gray_sha256
-            return None if digest(source, index) == digests else name
+            stored = entry.sha256, entry.gray_sha256
+            return None if digests(source.content(index)) == stored else name
 
         with ThreadPoolExecutor(cores()) as pool:
             for name in read_ahead(pool, changed, range(len(source)), 4 * cores()):
@@ -99,24 +99,17 @@ class Manifest:
                     )
 
 
-def digest(source: Source, index: int) -> tuple[str, str | None]:
+def digests(content: tuple[Stored, Stored | None]) -> tuple[str, str | None]:
     """Digests a picture as it is stored.
 
     Args:
-        source: Where it is.
-        index: Position there.
+        content: What `Source.content` returns.
 
     Returns:
         Tuple of SHA-256 as hexadecimal digits, of the color picture and of its gray
         partner; None if it has none.
-
-    Raises:
-        DataError: If it cannot be read.
     """
-    try:
-        color, gray = source.content(index)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{source.path}: {source.names[index]}: {error}") from error
+    color, gray = content
     return _sha256(color), None if gray is None else _sha256(gray)
 
 

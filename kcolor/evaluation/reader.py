@@ -10,7 +10,7 @@ import numpy as np
 from kcolor.data.source import Source
 from kcolor.errors import DataError
 from kcolor.evaluation.framing import Box, Framing, check_box
-from kcolor.evaluation.manifest import Entry, Manifest, digest
+from kcolor.evaluation.manifest import Entry, Manifest, digests
 from kcolor.parallel import cores, read_ahead
 
 # Two pictures of one scene correlate above 0.9 in lightness, two scenes around 0.
@@ -81,12 +81,14 @@ class Reader:
         Raises:
             DataError: If the two show different pictures.
         """
-        color, gray = self.source.read(index), self.source.gray(index)
+        content = self.source.content(index)
+        color = self.source.decode(index, content[0])
         box = self._box(index, color)
         truth = self._frame.apply(color, box)
-        entry = Entry(box, *digest(self.source, index))
-        if gray is None:
+        entry = Entry(box, *digests(content))
+        if content[1] is None:
             return Pair(truth, truth, entry)
+        gray = self.source.decode(index, content[1])
         name = self.source.names[index]
         aspects = [
             width / height for height, width in (color.shape[:2], gray.shape[:2])

@@ -9,7 +9,8 @@ from typing import Any
 import cv2
 import keras
 
-from kcolor.data.source import Source, list_hash
+from kcolor.data.lists import list_hash
+from kcolor.data.source import Source
 from kcolor.environment import environment
 from kcolor.evaluation.framing import Framing
 from kcolor.evaluation.manifest import Manifest

@@ -28,7 +28,8 @@ from kcolor.data.augment import opencv_in_one_thread
 from kcolor.data.batches import pass_length, reading_size, training_batches
 from kcolor.data.cache import Cache
 from kcolor.data.cleaning import SkipBad, without_bad, without_gray
-from kcolor.data.source import Source, list_hash, open_sources, split_by_hash
+from kcolor.data.lists import list_hash, split_by_hash
+from kcolor.data.source import Source, open_sources
 from kcolor.environment import environment
 from kcolor.models.known import takes_known
 from kcolor.parallel import evenly_spaced

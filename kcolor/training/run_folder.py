@@ -12,7 +12,8 @@ from typing import Any
 
 import keras
 
-from kcolor.data.source import Source, list_hash
+from kcolor.data.lists import list_hash
+from kcolor.data.source import Source
 from kcolor.environment import environment
 from kcolor.errors import DataError
 from kcolor.files import replacing, write_json

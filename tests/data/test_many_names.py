@@ -13,7 +13,8 @@ import numpy as np
 from kcolor.data.batches import training_batches
 from kcolor.data.names import Names
 from kcolor.data.pairs import find_pictures
-from kcolor.data.source import Source, list_hash
+from kcolor.data.lists import list_hash
+from kcolor.data.source import Source
 
 count, backwards = int(sys.argv[1]), sys.argv[2] == "backwards"
 picture = np.random.default_rng(0).integers(0, 256, (60, 80, 3)).astype("uint8")

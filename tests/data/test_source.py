@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kcolor.data.source import list_hash, open_source, open_sources, split_by_hash
+from kcolor.data.lists import list_hash, split_by_hash
+from kcolor.data.source import open_source, open_sources
 from kcolor.errors import DataError
 
 
