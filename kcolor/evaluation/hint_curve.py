@@ -272,13 +272,16 @@ def _answers(predictors, lightness, known):
     nothing = np.zeros((*plane.shape, 2), "float32")
     yield GRAY_ROW, np.stack([spread(plane, nothing, hints) for hints in known])
     for name, predictor in predictors.items():
-        said = predictor.predict_ab(lightness[None])[0]
-        yield f"{name} + spread", np.stack([spread(plane, said, k) for k in known])
+        alone = predictor.predict_ab(lightness[None])[0]
+        yield f"{name} + spread", np.stack([spread(plane, alone, k) for k in known])
         if predictor.takes_known:
             batch = np.repeat(lightness[None], len(known), axis=0)
-            said = predictor.predict_ab(batch, np.stack(known))
-            pairs = zip(said, known, strict=True)
-            yield f"{name}, hinted", np.stack([spread(plane, ab, k) for ab, k in pairs])
+            told = predictor.predict_ab(batch, np.stack(known))
+            pairs = zip(known, told, strict=True)
+            yield (
+                f"{name}, hinted",
+                np.stack([spread(plane, alone, k, hinted) for k, hinted in pairs]),
+            )
 
 
 def _row(model, counts, means, images):

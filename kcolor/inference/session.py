@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Session:
     """What stays the same while a person puts colors right; not for several threads.
 
-    The network runs once, unless it takes known colors itself: it then runs for each
-    set of them. What hints ask for is kept exactly either way.
+    The network runs once; one that takes known colors itself runs again for each set of
+    them. What hints ask for is kept exactly either way.
 
     Example:
         >>> session = Colorizer().session(gray)
@@ -62,22 +62,20 @@ class Session:
         known, points, colors = draw_hints(
             hints, (height, width), colorizer.view_size(height, width)
         )
-        view, ab = self._predict(known)
+        if self._predicted is None:
+            self._predicted = colorizer.predict(pixels, self._orientation)
+        view, ab = self._predicted
         if not known[..., 2].any():
             return colorizer.merge(pixels, view, ab, saturation=saturation, out=out)
         factor = colorizer.saturation if saturation is None else saturation
-        known = exif.as_stored(known, self._orientation)
+        hinted = None
+        if colorizer.network.takes_known:
+            _, hinted = colorizer.predict(pixels, self._orientation, known)
+            hinted = hinted * np.float32(factor)
+        known = np.ascontiguousarray(exif.as_stored(known, self._orientation))
         places = exif.points_as_stored(points, height, width, self._orientation)
-        ab = spread(view, ab * np.float32(factor), np.ascontiguousarray(known))
+        ab = spread(view, ab * np.float32(factor), known, hinted)
         # Known colors are not to be saturated, so `ab` has its factor already.
         return colorizer.merge(
             pixels, view, ab, saturation=1.0, out=out, known=(places, colors)
         )
-
-    def _predict(self, known):
-        colorizer, picture = self._colorizer, (self._pixels, self._orientation)
-        if colorizer.network.takes_known and known[..., 2].any():
-            return colorizer.predict(*picture, known)
-        if self._predicted is None:
-            self._predicted = colorizer.predict(*picture)
-        return self._predicted

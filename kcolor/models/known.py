@@ -1,9 +1,8 @@
 """Known colors on their way into a decoder: pooled to each level, added to its blocks.
 
 What a reader would get wrong: a level's cell that holds no known pixel is not empty. It
-takes half of what the next coarser level has there, down to the mean of all cells. A
-single click so reaches every cell, and fades on its way: at full strength everywhere it
-would tint the whole picture.
+takes the color of the next coarser level, down to the mean of the whole picture, and
+the third plane says how far away that came from. A single click so reaches every cell.
 """
 
 from collections.abc import Sequence
@@ -21,8 +20,8 @@ _TERM = "_known"  # How the names of the layers end that `known_term` makes.
 class KnownPool(keras.layers.Layer):
     """Averages known colors over cells, by the pixels that are known alone."""
 
-    def __init__(self, factor: int, **kwargs: Any) -> None:
-        """Takes the side of a cell in pixels."""
+    def __init__(self, factor: int | None = None, **kwargs: Any) -> None:
+        """Takes the side of a cell in pixels; None: the whole picture is one."""
         # Sums of thousands of pixels are no business of half precision.
         super().__init__(autocast=False, **kwargs)
         self.factor = factor
@@ -30,7 +29,10 @@ class KnownPool(keras.layers.Layer):
     def call(self, known: keras.KerasTensor) -> keras.KerasTensor:
         """Pools `(B, H, W, 3)` to float32 `(B, H/factor, W/factor, 3)`."""
         known = ops.cast(known, "float32")
-        known = ops.average_pool(known, self.factor, self.factor)
+        if self.factor is None:
+            known = ops.mean(known, axis=(1, 2), keepdims=True)
+        else:
+            known = ops.average_pool(known, self.factor, self.factor)
         share = known[..., 2:]
         here = ops.cast(share > 0, "float32")
         # The mask's mean is 0 or at least one pixel's part; elsewhere ab is 0 anyway.
@@ -40,6 +42,8 @@ class KnownPool(keras.layers.Layer):
     def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Returns the shape of the result."""
         batch, height, width, channels = input_shape
+        if self.factor is None:
+            return batch, 1, 1, channels
         cells = [side and side // self.factor for side in (height, width)]
         return (batch, *cells, channels)
 
@@ -50,7 +54,7 @@ class KnownPool(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("kcolor")
 class KnownFill(keras.layers.Layer):
-    """Fills a level's empty cells with half of what a coarser level has there."""
+    """Fills a level's empty cells from a coarser level, at half its certainty."""
 
     def __init__(self, **kwargs: Any) -> None:
         """Takes Keras' own arguments."""
@@ -59,8 +63,9 @@ class KnownFill(keras.layers.Layer):
     def call(self, levels: list[keras.KerasTensor]) -> keras.KerasTensor:
         """Merges `[fine, coarse]`, both `(B, H, W, 3)`, or coarse `(B, 1, 1, 3)`."""
         fine, coarse = (ops.cast(level, "float32") for level in levels)
+        coarse = coarse * ops.convert_to_tensor([1.0, 1.0, 0.5], "float32")
         here = fine[..., 2:]
-        return fine + (0.5 - 0.5 * here) * coarse
+        return fine + (1.0 - here) * coarse
 
     def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Returns the shape of the result."""
@@ -75,19 +80,15 @@ def known_levels(known: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
             zero where nothing is known.
 
     Returns:
-        Dict of `"p5"` to `"p2"` to float32 Keras tensors `(B, H/32, W/32, 3)` to
-        `(B, H/4, W/4, 3)`: ab and 1 where something is known in this very cell, half of
-        both where in one twice as wide, and so on; all 0 where the picture has none.
+        Dict of `"global"` and `"p5"` to `"p2"` to float32 Keras tensors `(B, 1, 1, 3)`
+        and `(B, H/32, W/32, 3)` to `(B, H/4, W/4, 3)`: the color known nearest, and 1
+        where it is of this very cell, 1/2 where of one twice as wide, and so on; all 0
+        where the whole picture has none.
     """
-    pools = {
-        level: KnownPool(2**level, name=f"known_p{level}_pool")(known)
-        for level in (5, 4, 3, 2)
-    }
-    filled = keras.layers.GlobalAveragePooling2D(
-        keepdims=True, dtype="float32", name="known_global"
-    )(pools[5])
-    levels = {}
-    for level, pooled in pools.items():
+    whole = filled = KnownPool(name="known_global")(known)
+    levels = {"global": whole}
+    for level in (5, 4, 3, 2):
+        pooled = KnownPool(2**level, name=f"known_p{level}_pool")(known)
         if level < 5:
             filled = keras.layers.UpSampling2D(
                 interpolation="bilinear", dtype="float32", name=f"known_p{level}_up"

@@ -96,3 +96,23 @@ def test_the_work_does_not_grow_with_the_number_of_hints():
         return min(times)
 
     assert seconds(1000) < 2 * seconds(1)
+
+
+def test_a_network_is_heard_where_it_is_about_as_light_as_a_hint_is():
+    ramp = np.linspace(-0.9, 0.9, 192, dtype="float32")  # 90 L*, and no edge
+    lightness = np.broadcast_to(ramp, (64, 192)).copy()
+    known = known_at((64, 192), p30_10=(0.0, 0.0))
+    ab = np.zeros((64, 192, 2), "float32")
+    heard = spread(lightness, ab, known, np.full_like(ab, 0.4))[30, :, 0]
+    assert heard[10] == 0 and heard[10 + 43] > 0.03 and heard[10 + 96] < 0.003
+    np.testing.assert_array_equal(spread(lightness, ab, known, ab), 0)
+
+
+def test_a_network_is_heard_less_behind_a_clear_edge():
+    lightness = flat(64, 192)
+    known = known_at((64, 192), p30_10=(0.0, 0.0))
+    ab = np.zeros((64, 192, 2), "float32")
+    lightness[:, 40:44] = 0.9  # a wall of 40 L*; behind it, as light as before
+    lightness[:, 100:104] = 0.9
+    heard = spread(lightness, ab, known, np.full_like(ab, 0.4))[30, :, 0]
+    assert 0.3 > heard[50] > 10 * heard[150]

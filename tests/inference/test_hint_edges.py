@@ -51,7 +51,6 @@ def shown_at(light, angle):
     return tuple(int(level) for level in levels)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("model", ["mobile", "mobile-int8"])
 def test_the_other_side_of_an_edge_changes_by_less_than_2_ciede2000(model):
     source = open_sources([])

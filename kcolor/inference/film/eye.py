@@ -82,23 +82,22 @@ class Eye:
             `steady.Small`.
         """
         number, (before, view, cut) = item
+        ab = self._colors(view)
         dots = self._dots.get(number)
         if dots and self._hints is not None:
             known = self._hints.draw(view.shape, dots)
-            ab = spread(host.lightness(view), self._colors(view, known), known)
-        else:
-            ab = self._colors(view)
+            takes_known = self._colorizer.network.takes_known
+            hinted = self._colors(view, known) if takes_known else None
+            ab = spread(host.lightness(view), ab, known, hinted)
         motion = None
         if before is not None and not cut and self._is_steady:
             motion = link(before, view)
         return steady.Small(view, ab.astype(np.float16), motion)
 
     def _colors(self, view, known=None):
-        # What the network says; of known colors only where it takes them.
-        hints = []
-        if known is not None and self._colorizer.network.takes_known:
-            hints.append(exif.upright(known, self._orientation))
-        _, ab = self._colorizer.predict(view, self._orientation, *hints)
+        if known is not None:
+            known = exif.upright(known, self._orientation)
+        _, ab = self._colorizer.predict(view, self._orientation, known)
         if ab.shape[:2] != view.shape:  # Rounded twice.
             ab = cv2.resize(ab, view.shape[::-1], interpolation=cv2.INTER_LINEAR)
         return ab

@@ -58,8 +58,7 @@ export async function open(blob) {
     ...decoded,
     view,
     shown: reduce(pixels, SHOWN),
-    // A network that does not take hints answers once.
-    predict: network.takesKnown ? predict : () => view.ab,
+    predict: network.takesKnown ? predict : undefined,
   };
   return {
     value: { width: pixels.width, height: pixels.height, format: decoded.format, seconds },
@@ -112,8 +111,9 @@ async function draw(pixels, { saturation, hints }) {
     return { ...pixels, data: recolor(pixels, view, { saturation }) };
   }
   // Known colors stay as they are; saturation is the network's.
-  const predicted = (await predict(known)).map((value) => value * saturation);
-  const ab = spread({ ...view, ab: predicted }, known);
+  const saturated = (ab) => ab.map((value) => value * saturation);
+  const hinted = predict && saturated(await predict(known));
+  const ab = spread({ ...view, ab: saturated(view.ab) }, known, hinted);
   const points = pins.points.map(([x, y]) => [
     Math.floor((x * pixels.width) / full.width),
     Math.floor((y * pixels.height) / full.height),

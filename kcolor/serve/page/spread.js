@@ -13,6 +13,8 @@ const CHANGE = 3.5;
 const AB_COUNTS = 0.5;
 const REACH = 70;
 const LIGHTNESS_REACH = 30;
+const HEARD_REACH = 280;
+const HEARD_LIGHTNESS_REACH = 20;
 const SEAM = 3;
 const ROUNDS = 8;
 const PRECISION = 3;
@@ -24,9 +26,10 @@ const fround = Math.fround;
  * @param {{lightness: Float32Array, ab: Float32Array, width: number, height: number}}
  *   view  L* / 50 - 1 and predicted a* and b* / 110, interleaved.
  * @param {Float32Array} known  a* and b* / 110 and a mask, 0 or 1, interleaved.
+ * @param {Float32Array} [hinted]  As `view.ab`, from a network that has been told them.
  * @returns {Float32Array} a* and b* / 110, equal to `known` where the mask is 1.
  */
-export function spread(view, known) {
+export function spread(view, known, hinted) {
   const { ab, width, height } = view;
   const count = width * height;
   const mask = Uint8Array.from({ length: count }, (_, at) => Number(known[3 * at + 2] > 0));
@@ -50,17 +53,22 @@ export function spread(view, known) {
   const result = new Float32Array(2 * count);
   for (let at = 0; at < count; at++) {
     const sum = given[3][at];
-    const far = length[at] / REACH;
-    const differs = (lightness[at] - given[2][at] / sum) / LIGHTNESS_REACH;
-    const certain = Math.exp(-(far * far + differs * differs));
+    const differs = lightness[at] - given[2][at] / sum;
+    const heard = nearness(length[at] / HEARD_REACH, differs / HEARD_LIGHTNESS_REACH);
+    const certain = nearness(length[at] / REACH, differs / LIGHTNESS_REACH);
     for (const one of [0, 1]) {
-      const own = ab[2 * at + one];
+      let own = ab[2 * at + one];
+      if (hinted) own += heard * (hinted[2 * at + one] - own);
       result[2 * at + one] = mask[at]
         ? known[3 * at + one]
         : own + certain * (given[one][at] / sum - own);
     }
   }
   return result;
+}
+
+function nearness(far, differs) {
+  return Math.exp(-(far * far + differs * differs));
 }
 
 function channel(values, one, count) {
