@@ -43,7 +43,7 @@ def main():
         return
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        large = _large_photo(arguments.photo, folder / "large.jpg")
+        large = large_photo(arguments.photo, folder / "large.jpg")
         figures = {"machine": {"cores": cores(), "load": os.getloadavg()[0]}}
         figures["command"] = _command(large, folder, arguments.model)
         figures["startup"] = _startup(folder, arguments.model)
@@ -69,7 +69,8 @@ def _arguments():
     return parser.parse_args()
 
 
-def _large_photo(source, target):
+def large_photo(source, target, megapixels=MEGAPIXELS):
+    """Writes a photograph, enlarged and with grain, as a JPEG; returns its path."""
     if source is None:
         from skimage import data
 
@@ -77,7 +78,7 @@ def _large_photo(source, target):
     else:
         pixels = decode.load(source)
     height, width = pixels.shape[:2]
-    scale = (MEGAPIXELS * 1e6 / (height * width)) ** 0.5
+    scale = (megapixels * 1e6 / (height * width)) ** 0.5
     size = round(width * scale), round(height * scale)
     pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_CUBIC)
     # Enlarging leaves it smoother than a camera's file; grain makes up for that.
@@ -213,8 +214,8 @@ print(json.dumps({
 """
 
 
-def _run(*command, checkout=None):
-    # Wall and processor time and peak memory of one Python process.
+def run(*command, checkout=None):
+    """Measures wall and processor time and peak memory of one Python process."""
     launched = [sys.executable, "-c", _LAUNCHER, sys.executable, *map(str, command)]
     done = subprocess.run(
         launched, capture_output=True, text=True, check=True, env=_environment(checkout)
@@ -270,23 +271,23 @@ def _round(large, folder, arguments, checkout):
     )
     rows = json.loads(stages.stdout.splitlines()[-1])
     rows = {name: row for name, row in rows.items() if "codec only" not in name}
-    one = _colorize(large, folder / "pair.jpg", arguments.model)
-    rows["kcolor colorize, 12 megapixels"] = _run(*one, checkout=checkout)
+    one = colorize(large, folder / "pair.jpg", arguments.model)
+    rows["kcolor colorize, 12 megapixels"] = run(*one, checkout=checkout)
     if arguments.folder:
-        many = _colorize(folder / "album", folder / "pair", arguments.model)
-        rows["kcolor colorize, the folder"] = _run(*many, checkout=checkout)
+        many = colorize(folder / "album", folder / "pair", arguments.model)
+        rows["kcolor colorize, the folder"] = run(*many, checkout=checkout)
     return rows
 
 
 def _best_run(*command, repetitions=5):
-    runs = [_run(*command) for _ in range(repetitions)]
+    runs = [run(*command) for _ in range(repetitions)]
     if not all(run.pop("ok") for run in runs):
         raise SystemExit(f"failed: {' '.join(map(str, command))}")
     best = {key: min(run[key] for run in runs) for key in ("wall_ms", "cpu_ms")}
     return best | {"peak_mb": max(run["peak_mb"] for run in runs)}
 
 
-def _colorize(source, target, model, *more):
+def colorize(source, target, model, *more):
     return ("-m", "kcolor", "colorize", source, "-o", target, "--model", model,
             "--overwrite", *more)  # fmt: skip
 
@@ -300,8 +301,8 @@ def _command(large, folder, model):
     )
     return {
         "codec only, as a process": _best_run("-c", codec, large, folder / "d.jpg"),
-        "RGB JPEG to JPEG": _best_run(*_colorize(large, folder / "a.jpg", model)),
-        "gray JPEG to JPEG": _best_run(*_colorize(gray, folder / "b.jpg", model)),
+        "RGB JPEG to JPEG": _best_run(*colorize(large, folder / "a.jpg", model)),
+        "gray JPEG to JPEG": _best_run(*colorize(gray, folder / "b.jpg", model)),
     }
 
 
@@ -312,9 +313,9 @@ def _startup(folder, model):
     figures = {
         "python -c pass": _best_run("-c", "pass"),
         "kcolor --help": _best_run("-m", "kcolor", "--help"),
-        "256-pixel JPEG to JPEG": _best_run(*_colorize(small, folder / "c.jpg", model)),
+        "256-pixel JPEG to JPEG": _best_run(*colorize(small, folder / "c.jpg", model)),
     }
-    if _run("-c", "import tensorflow")["ok"]:
+    if run("-c", "import tensorflow")["ok"]:
         figures["import tensorflow"] = _best_run(
             "-c", "import tensorflow", repetitions=3
         )
@@ -332,10 +333,10 @@ def _bulk(arguments, folder):
         copy = album / f"{number:05d}{path.suffix}"
         copy.parent.mkdir(exist_ok=True)
         copy.write_bytes(path.read_bytes())
-    folder_run = _run(*_colorize(album, folder / "out", arguments.model))
+    folder_run = run(*colorize(album, folder / "out", arguments.model))
     sample = sorted(album.iterdir())[:: max(1, len(found) // 20)][:20]
     single = [
-        _run(*_colorize(path, folder / f"single-{path.name}", arguments.model))
+        run(*colorize(path, folder / f"single-{path.name}", arguments.model))
         for path in sample
     ]
     rate = 1e3 * len(found) / folder_run["wall_ms"]
