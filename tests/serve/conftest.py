@@ -1,8 +1,11 @@
 """A browser for the page's tests, and the page on a free port of this machine."""
 
+import os
 import shutil
+import signal
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +13,8 @@ import pytest
 from kcolor import presets
 
 CHROMIUM = shutil.which("chromium")
+# By an argument that it does not know, Chromium's processes are found again.
+_MARK = f"--of-kcolor-tests={os.getpid()}."
 # The network's runtime says through console.error what it does.
 _SAID = ("INFO: ", "WARNING: [npu_registry")
 
@@ -40,15 +45,49 @@ def address(preset):
 
 @pytest.fixture(scope="module")
 def browser():
+    """Gives the browser; a new one if the last was killed."""
     playwright = pytest.importorskip("playwright.sync_api")
     if not CHROMIUM:
         pytest.skip("no chromium here")
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"]
-        )
-        yield browser
-        browser.close()
+        opened = []
+
+        def running():
+            if not opened or not opened[-1].is_connected():
+                arguments = ["--no-sandbox", _MARK]
+                opened.append(
+                    started.chromium.launch(executable_path=CHROMIUM, args=arguments)
+                )
+            return opened[-1]
+
+        yield running
+        with killed_after(60):
+            for browser in opened:
+                browser.close()
+
+
+@contextmanager
+def killed_after(seconds):
+    """Kills Chromium if what is done with it takes longer.
+
+    Playwright closes, and waits for what a page computes, without a limit; a Chromium
+    that hangs would hold up all tests. With it gone, Playwright raises.
+    """
+    timer = threading.Timer(seconds, _kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _kill():
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if _MARK.encode() in (process / "cmdline").read_bytes():
+                os.kill(int(process.name), signal.SIGKILL)
+        except OSError:
+            continue  # It has ended, or is somebody else's.
 
 
 @pytest.fixture
@@ -57,18 +96,19 @@ def visit(browser, address):
     opened = []
 
     @contextmanager
-    def open_page(**options):
-        context = browser.new_context(accept_downloads=True, **options)
-        page = context.new_page()
+    def open_page(limit=180, **options):
         noted = SimpleNamespace(errors=[], requests=[])
-        context.on("request", lambda request: noted.requests.append(request.url))
-        page.on("pageerror", lambda error: noted.errors.append(str(error)))
-        page.on("console", lambda said: note(said, noted.errors))
-        page.goto(address)
-        try:
-            yield page, noted
-        finally:
-            context.close()
+        with killed_after(limit):
+            context = browser().new_context(accept_downloads=True, **options)
+            page = context.new_page()
+            context.on("request", lambda request: noted.requests.append(request.url))
+            page.on("pageerror", lambda error: noted.errors.append(str(error)))
+            page.on("console", lambda said: note(said, noted.errors))
+            page.goto(address)
+            try:
+                yield page, noted
+            finally:
+                context.close()
         opened.append(noted)
 
     def note(said, errors):

@@ -241,3 +241,13 @@ def test_it_fits_and_has_no_serious_fault_of_access(visit, width, scheme, tmp_pa
         found = page.evaluate("() => axe.run()")["violations"]
     grave = [one["id"] for one in found if one["impact"] in ("serious", "critical")]
     assert not grave
+
+
+def test_a_browser_that_hangs_holds_up_no_test(visit):
+    from playwright.sync_api import Error
+
+    # The page waits for a promise that nobody keeps.
+    with pytest.raises(Error, match="closed"), visit(limit=2) as (page, _):
+        page.evaluate("() => new Promise(() => {})")
+    with visit() as (page, _):
+        wait_for(page, "Ready.")
