@@ -7,6 +7,7 @@ keeps them in the browser under a version that is a sum over all of them.
 import functools
 import gzip
 import hashlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +59,7 @@ class Site:
             DataError: If there is no such preset.
         """
         self._preset = presets.find(model).to_run()
+        self._reading = threading.Lock()
         found = [path for path in sorted(_FOLDER.rglob("*")) if path.is_file()]
         self._paths = {path.relative_to(_FOLDER).as_posix(): path for path in found}
         if not with_api:
@@ -76,7 +78,6 @@ class Site:
             total.update(path.name.encode() + b"\0" + path.read_bytes())
         return total.hexdigest()[:16]
 
-    @functools.cache  # noqa: B019 (a site lives as long as the process)
     def read(self, name: str) -> bytes:
         """Reads a file.
 
@@ -90,6 +91,14 @@ class Site:
             KeyError: If there is no such file.
             DataError: If the preset cannot be fixed to the page's canvases.
         """
+        if name != NETWORK:
+            return self._read(name)
+        # Making it takes a second; who asks meanwhile waits, and does not make it, too.
+        with self._reading:
+            return self._read(name)
+
+    @functools.cache  # noqa: B019 (a site lives as long as the process)
+    def _read(self, name: str) -> bytes:
         if name == NETWORK:
             from kcolor.serve.model import fix_sizes
 

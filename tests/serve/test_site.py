@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,27 @@ def test_nothing_else_is_served(ask, path):
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
 def test_nothing_can_be_changed(ask, method):
     assert ask(method, "/")[0] == 501
+
+
+def test_the_network_is_made_once_for_all_who_ask(monkeypatch):
+    made = []
+
+    def slowly(*_):
+        made.append(1)
+        time.sleep(0.1)
+        return b"network"
+
+    monkeypatch.setattr("kcolor.serve.model.fix_sizes", slowly)
+    site, read = Site(), []
+    asking = [
+        threading.Thread(target=lambda: read.append(site.read("network.tflite")))
+        for _ in range(3)
+    ]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    assert read == [b"network"] * 3 and made == [1]
 
 
 def test_packed_files_are_the_files(site):
