@@ -47,8 +47,8 @@ def fix_sizes(content: bytes, canvases: Sequence[Size]) -> bytes:
         canvases: Each `(height, width)` to make.
 
     Returns:
-        Bytes of a `.tflite` file that answers at each canvas as `content` does. Graphs
-        that take known colors come last: the page leaves them off until they are used.
+        Bytes of a `.tflite` file that answers at each canvas as `content` does. The
+        page runs files that it makes of this one, each with one graph.
 
     Raises:
         DataError: If the file is not such a network.
@@ -65,7 +65,6 @@ def fix_sizes(content: bytes, canvases: Sequence[Size]) -> bytes:
             )
     model.subgraphs, model.signatureDefs = [], []
     interpreter = _open(content)
-    signatures = sorted(signatures, key=lambda s: len(sources[s.subgraphIndex].inputs))
     for signature in signatures:
         number = signature.subgraphIndex
         source = sources[number]

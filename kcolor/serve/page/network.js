@@ -1,12 +1,10 @@
 /** Runs the page's `.tflite` file with LiteRT.js: lightness in, ab out. */
 
+import { only, signatures } from "./graphs.js";
 import { loadAndCompile, loadLiteRt, Tensor } from "./vendor/litert_core.js";
 
-/** A network that takes hints has as many graphs again behind those of the canvases. */
-const CANVASES = 5;
-/** Places of these lists in a `.tflite` file's root table, by its schema. */
-const SUBGRAPHS = 2;
-const SIGNATURES = 7;
+/** How names of graphs end that take hints, too; see `signature_name` in model.py. */
+const KNOWN = "_known";
 
 /** @type {Promise<Network> | undefined} */
 let loaded;
@@ -37,56 +35,27 @@ async function open() {
   ]);
   if (!response.ok) throw new Error(`network.tflite: status ${response.status}`);
   const content = new Uint8Array(await response.arrayBuffer());
-  const plain = await compile(content, CANVASES);
-  /** @type {ReturnType<typeof compile> | undefined} */
-  let hinted;
+  const places = signatures(content);
+  const names = [...places.keys()];
+  const compiled = new Map();
   return {
-    canvases: [...plain.values()].map((one) => one.canvas),
-    takesKnown: countGraphs(content) > CANVASES,
+    canvases: names.filter((name) => !name.endsWith(KNOWN)).map(canvasOf),
+    takesKnown: names.some((name) => name.endsWith(KNOWN)),
     predict: async (lightness, canvas, known) => {
-      if (known) hinted ??= compile(content, countGraphs(content));
-      const { signature } = known
-        ? (await hinted).get(`${canvas.join("x")} known`)
-        : plain.get(canvas.join("x"));
-      return predict(signature, lightness, known);
+      const name = `canvas_${canvas.join("x")}${known ? KNOWN : ""}`;
+      if (!compiled.has(name)) {
+        const part = only(content, places.get(name));
+        const model = await loadAndCompile(part, { accelerator: "wasm" });
+        compiled.set(name, model.signatures[name]);
+      }
+      return predict(compiled.get(name), lightness, known);
     },
   };
 }
 
-/** Compiles the first graphs of a file; the runtime takes its time for each. */
-async function compile(content, count) {
-  const part = content.slice();
-  countGraphs(part, count);
-  const model = await loadAndCompile(part, { accelerator: "wasm" });
-  // Which signature serves which canvas, by the shape and the names of its inputs.
-  const found = new Map();
-  for (const signature of Object.values(model.signatures)) {
-    const inputs = signature.getInputDetails();
-    const canvas = inputs[0].shape.slice(1, 3);
-    const kind = inputs.some(({ name }) => name === "known") ? " known" : "";
-    found.set(canvas.join("x") + kind, { signature, canvas });
-  }
-  return found;
-}
-
-/**
- * Reads how many graphs, and signatures, a file has, and makes them fewer.
- * @param {Uint8Array} content  A flatbuffer: tables that lie where their root says.
- * @param {number} [count]  How many to leave, if fewer.
- * @returns {number}
- */
-function countGraphs(content, count) {
-  const view = new DataView(content.buffer);
-  const root = view.getUint32(0, true);
-  const fields = root - view.getInt32(root, true);
-  let found = 0;
-  for (const field of [SUBGRAPHS, SIGNATURES]) {
-    const at = root + view.getUint16(fields + 4 + 2 * field, true);
-    const list = at + view.getUint32(at, true);
-    found = view.getUint32(list, true);
-    if (count !== undefined) view.setUint32(list, Math.min(count, found), true);
-  }
-  return found;
+/** Height and width, which the name of a graph has. @param {string} name */
+function canvasOf(name) {
+  return name.match(/\d+/g).map(Number);
 }
 
 async function predict(signature, lightness, known) {
