@@ -3,15 +3,17 @@
     scripts/bench page [--photo FILE] [--json FILE]
 
 All figures come from one run, so compare them with each other. Memory is what the
-largest of the browser's processes, the one that draws the page, held at its peak.
+largest of the browser's processes, the one that draws the page, held at its peak, and
+what `kcolor colorize` held on the same photograph.
 """
 
 import argparse
-import base64
 import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -19,19 +21,24 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from playwright.sync_api import expect, sync_playwright
-from process_memory import peak_mb
+from bench_colorize import colorize, large_photo, run
+from playwright.sync_api import sync_playwright
 
 from kcolor.images import decode
 from kcolor.inference.colorizer import Colorizer
 from kcolor.serve.page_server import PageServer
 from kcolor.serve.site import Site
 
-SIZE = 3000, 4000
-OPEN = """async (content) => {
+IN_COLOR = "() => document.querySelector('#status').textContent.includes('in color')"
+# A file that the page does not take by itself.
+CHOOSE = """() => {
+    const input = document.createElement('input');
+    [input.type, input.id] = ['file', 'measured'];
+    document.body.append(input);
+}"""
+OPEN = """async () => {
     const {call} = await import('./calls.js');
-    const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
-    const opened = await call('open', new Blob([bytes]));
+    const opened = await call('open', document.querySelector('#measured').files[0]);
     const hints = [{points: [[900, 900]], color: '#a03020', radius: 30}];
     const started = performance.now();
     await call('show', {saturation: 1, hints});
@@ -45,9 +52,8 @@ def main():
     arguments = _arguments()
     figures = {"load": os.getloadavg()[0]}
     with tempfile.TemporaryDirectory() as folder:
-        small, large = (Path(folder) / name for name in ("small.jpg", "large.jpg"))
-        _write(arguments.photo, small, (800, 1200))
-        _write(arguments.photo, large, SIZE)
+        small = large_photo(arguments.photo, Path(folder, "small.jpg"), megapixels=1)
+        large = large_photo(arguments.photo, Path(folder, "large.jpg"))
         site = Site()
         figures["first visit, bytes"] = _bytes(site)
         figures["page, s"] = _page(site, small, large)
@@ -62,17 +68,6 @@ def _arguments():
     parser.add_argument("--photo", type=Path, help="enlarged to 12 megapixels")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
-
-
-def _write(source, target, size):
-    if source is None:
-        noise = np.random.default_rng(0).uniform(0, 255, (60, 80)).astype("float32")
-        gray = np.clip(noise, 0, 255).astype("uint8")
-    else:
-        gray = cv2.imread(str(source), cv2.IMREAD_GRAYSCALE)
-    cv2.imwrite(
-        str(target), cv2.resize(gray, size[::-1], interpolation=cv2.INTER_CUBIC)
-    )
 
 
 def _bytes(site):
@@ -92,20 +87,41 @@ def _page(site, small, large):
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
-        page = browser.new_page()
+        figures = {"kcolor serve to first picture": _command(browser, small)}
+        page = browser.new_context().new_page()
         started = time.perf_counter()
-        page.goto(f"http://127.0.0.1:{server.server_port}/")
-        page.set_input_files("#file", small)
-        expect(page.locator("#status")).to_contain_text("in color", timeout=60_000)
-        figures = {"cold start to first picture": time.perf_counter() - started}
-        content = base64.b64encode(large.read_bytes()).decode()
-        runs = [page.evaluate(OPEN, content) for _ in range(3)]
+        _first_picture(page, f"http://127.0.0.1:{server.server_port}/", small)
+        figures["cold start to first picture"] = time.perf_counter() - started
+        page.evaluate(CHOOSE)
+        page.set_input_files("#measured", large)
+        runs = [page.evaluate(OPEN) for _ in range(3)]
         for name in runs[0]:
             figures[name] = min(run[name] for run in runs)
+        figures["first hint"] = runs[0]["hinted"]
         figures["peak MB"] = _peak_of_children()
         browser.close()
         server.shutdown()
     return {name: round(value, 2) for name, value in figures.items()}
+
+
+def _command(browser, small):
+    # Seconds from the command, with the browser's window already open.
+    page = browser.new_context().new_page()
+    started = time.perf_counter()
+    command = [sys.executable, "-m", "kcolor", "serve", "--page-only", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        address = re.search(r"http://\S+", process.stderr.readline())[0]
+        _first_picture(page, address, small)
+        seconds = time.perf_counter() - started
+        process.terminate()
+    page.context.close()
+    return seconds
+
+
+def _first_picture(page, address, small):
+    page.goto(address)
+    page.set_input_files("#file", small)
+    page.wait_for_function(IN_COLOR, timeout=60_000)
 
 
 def _peak_of_children():
@@ -139,7 +155,8 @@ def _python(large):
         runs.append(np.diff(times))
     best = np.min(runs, axis=0)
     seconds |= dict(zip(("decode", "network", "merge", "encode"), best, strict=True))
-    seconds["peak MB"] = peak_mb()
+    command = run(*colorize(large, large.with_name("color.jpg"), "mobile"))
+    seconds["peak MB"] = command["peak_mb"]
     return {name: round(float(value), 2) for name, value in seconds.items()}
 
 
