@@ -1,6 +1,7 @@
 """Runs the HTTP interface in uvicorn, with the time limits that uvicorn lacks."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
 
@@ -74,6 +75,8 @@ def run(
         DataError: If there is no such preset.
         OSError: If the port is taken.
     """
+    # It has a line for each fault of a form: clients could fill a disk with them.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     site = Site(model, with_api=True)
     listener = _listen(host, port)
     app = build_app(Colorizer(model), site, limits)
