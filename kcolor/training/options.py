@@ -154,7 +154,8 @@ class FitOptions:
     hints_share: float = _option(
         0.0,
         "Of mobile: share of the pictures that come with known colors, 1 to 100 "
-        "squares of truth; the network then takes them beside lightness.",
+        "squares of truth, half of them with an area recolored; the network then takes "
+        "them beside lightness.",
     )
     min_colorfulness: float = _option(
         0.0,
