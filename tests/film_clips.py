@@ -59,7 +59,8 @@ def make_clip(
     # The whole way has to fit in the photograph.
     reach = np.abs(pan) * (count - 1) + np.array([width, height])
     scale = 0.95 * min(np.array(photo.shape[1::-1]) / reach)
-    photo = cv2.GaussianBlur(photo, (0, 0), max(0.01, 0.4 * scale))
+    # Light has no levels: only what the camera has caught of it is rounded.
+    photo = cv2.GaussianBlur(photo.astype("float32"), (0, 0), max(0.01, 0.4 * scale))
     radius = 0.22 * height
     step = np.array([(width + radius) / count, 0.15], "float32")
     frames, clean, gray, ways, visible, covers = [], [], [], [], [], []
@@ -96,7 +97,7 @@ def make_clip(
                 borderMode=cv2.BORDER_REFLECT,
             )
             frame[cover] = shown[cover]
-        clean.append(frame)
+        clean.append(np.clip(frame + 0.5, 0, 255).astype("uint8"))
         shot = frame * np.float32(1 + exposure * rng.normal())
         shot += grain * rng.normal(size=(*size, 1))
         frame = np.clip(shot + 0.5, 0, 255).astype("uint8")
