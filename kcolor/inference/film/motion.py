@@ -17,10 +17,14 @@ _FLAT_MISS = 3.0
 # Levels of 255 by which lightness may differ from what the flow promises, beside what
 # differs everywhere (grain).
 _DIFFERENCE = 10.0
-# Side in pixels of the area whose motion is tried where the flow got lost, and the
-# levels by which lightness may differ then: more leaves colors behind moving objects.
+# Where the flow got lost other motions are tried: the levels by which lightness may
+# differ then, more leaves colors behind moving objects; the side in pixels of the area
+# around; the pixels between those that tell the camera's motion, and how often those
+# of them that go their own way are left out.
+_TRIED_DIFFERENCE = 3.0
 _AROUND = 17
-_AROUND_DIFFERENCE = 3.0
+_CAMERA_STEP = 8
+_CAMERA_FITS = 4
 # Share of pixels that lost their way from which on a frame starts a shot.
 _LOST = 0.75
 _REPLICATE = cv2.BORDER_REPLICATE
@@ -81,21 +85,50 @@ def link(before: np.ndarray, gray: np.ndarray) -> Link | None:
     if 1 - back_holds.mean() > _LOST:
         return None
     # What moves draws along the flow beside it, in a rim that was there before, too.
-    back, onward = _mended(back, back_holds), _mended(onward, onward_holds)
-    more_back, more_onward = check(back, onward, _AROUND_DIFFERENCE)
+    for motion in (_around, _camera):
+        back = _kept(back, back_holds, motion(back, back_holds))
+        onward = _kept(onward, onward_holds, motion(onward, onward_holds))
+        more_back, more_onward = check(back, onward, _TRIED_DIFFERENCE)
+        back_holds, onward_holds = back_holds | more_back, onward_holds | more_onward
     half = np.float16
     return Link(
-        Way(back.astype(half), back_holds | more_back),
-        Way(onward.astype(half), onward_holds | more_onward),
+        Way(back.astype(half), back_holds),
+        Way(onward.astype(half), onward_holds),
     )
 
 
-def _mended(way, holds):
-    # Where the flow got lost, the mean motion of what holds around.
+def _kept(values, mask, others):
+    # `np.where` for two channels, at a tenth of the time.
+    return cv2.copyTo(values, mask.view(np.uint8), others)
+
+
+def _around(way, holds):
+    # The mean motion of what holds around.
     side = (_AROUND, _AROUND)
-    share = cv2.blur(holds.astype(np.float32), side)[..., None]
-    mean = cv2.blur(way * holds[..., None], side) / np.maximum(share, 1e-3)
-    return np.where(holds[..., None], way, mean)
+    share = np.maximum(cv2.blur(holds.astype(np.float32), side), np.float32(1e-3))
+    held = cv2.blur(cv2.copyTo(way, holds.view(np.uint8)), side)
+    return cv2.divide(held, cv2.merge([share, share]))
+
+
+def _camera(way, holds):
+    # How the whole picture shifts, turns and grows, as far as most of it does.
+    every = slice(_CAMERA_STEP // 2, None, _CAMERA_STEP)
+    grid, held, offsets = (
+        np.reshape(one[every, every], (-1, *one.shape[2:]))
+        for one in (_grid(holds.shape), holds, way)
+    )
+    places = np.insert(grid, 0, 1, axis=1)
+    matrix: np.ndarray = np.zeros((3, 2), np.float32)
+    chosen = held
+    for _ in range(_CAMERA_FITS):
+        if chosen.sum() < 12:
+            break
+        matrix = np.linalg.lstsq(places[chosen], offsets[chosen])[0]
+        miss = np.linalg.norm(offsets - places @ matrix, axis=-1)
+        chosen = held & (miss <= max(_MISS, np.median(miss[chosen])))
+    grid = _grid(holds.shape)
+    x, y = grid[:1, :, 0], grid[:, :1, 1]
+    return cv2.merge([start + x * along + y * down for start, along, down in matrix.T])
 
 
 def _flat(gray):
@@ -108,17 +141,16 @@ def _flat(gray):
 
 def _holds(there, here, flat, way, return_way, most):
     # Whether `way` leads from each pixel of `here` to the same thing in `there`.
-    height, width = here.shape
-    x, y = targets(way)
-    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-    around = cv2.remap(return_way, x, y, cv2.INTER_LINEAR, borderMode=_REPLICATE)
+    to = targets(way)
+    # There is no way back from outside.
+    around = cv2.remap(return_way, to, None, cv2.INTER_LINEAR, borderValue=(1e6, 1e6))
     miss = cv2.magnitude(*cv2.split(way + around))
     length = cv2.magnitude(*cv2.split(way))
     allowed = _MISS + np.float32(_MISS_SHARE) * length + np.float32(_FLAT_MISS) * flat
-    holds = inside & (miss < allowed)
+    holds = miss < allowed
     seen = here.astype(np.float32)
     found = cv2.remap(
-        there.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=_REPLICATE
+        there.astype(np.float32), to, None, cv2.INTER_LINEAR, borderMode=_REPLICATE
     )
     if holds.any():
         # Old film flickers: brightness and contrast are taken from this frame.
@@ -132,21 +164,24 @@ def _holds(there, here, flat, way, return_way, most):
     return holds & (difference < most + 2 * np.median(difference[::2, ::2]))
 
 
-_grids: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
+_grids: dict[tuple[int, int], np.ndarray] = {}
 
 
-def targets(offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _grid(shape):
+    # Each pixel's own place (x, y).
+    if shape not in _grids:
+        y, x = np.indices(shape, np.float32)
+        _grids[shape] = np.stack([x, y], axis=-1)
+    return _grids[shape]
+
+
+def targets(offset: np.ndarray) -> np.ndarray:
     """Gives the places that offsets lead to.
 
     Args:
         offset: float array `(h, w, 2)`, in pixels (x, y).
 
     Returns:
-        x and y, float32 arrays `(h, w)`.
+        float32 array `(h, w, 2)`, in pixels (x, y).
     """
-    shape = offset.shape[:2]
-    if shape not in _grids:
-        grid = np.indices(shape).astype(np.float32)
-        _grids[shape] = grid[1], grid[0]
-    x, y = _grids[shape]
-    return x + offset[..., 0], y + offset[..., 1]
+    return _grid(offset.shape[:2]) + offset

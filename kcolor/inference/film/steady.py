@@ -17,7 +17,7 @@ from kcolor.inference.film.motion import Link, Way, targets
 
 # Frames that are handed out at a time, and those looked at behind them. Memory is these
 # frames, 0.8 MB each; a longer look changes the colors at a seam by less than 0.2.
-WINDOW = 64
+WINDOW = 40
 LOOKAHEAD = 48
 # A new frame has at least this share of the mean: colors follow a change in time.
 _CAP = 48
@@ -76,15 +76,19 @@ class Window:
 
 def _carry(state, way, ab):
     # The mean of the neighbor, carried here, and this frame's own colors.
-    x, y = targets(way.offset)
+    to = targets(way.offset)
     edge = cv2.BORDER_REPLICATE
-    count = cv2.remap(state.count, x, y, cv2.INTER_LINEAR, borderMode=edge)
+    count = cv2.remap(state.count, to, None, cv2.INTER_LINEAR, borderMode=edge)
     mean = state.mean.astype(np.float32)
-    mean = cv2.remap(mean, x, y, cv2.INTER_LINEAR, borderMode=edge)
-    count = np.minimum(count * way.holds, _CAP - 1)
-    weight = count.astype(np.float32)[..., None]
-    mean = (mean * weight + ab) / (weight + 1)
-    return State(mean.astype(np.float16), count + np.uint8(1))
+    mean = cv2.remap(mean, to, None, cv2.INTER_LINEAR, borderMode=edge)
+    count = np.minimum(count * way.holds, _CAP - 1) + np.uint8(1)
+    mean += _twice(1 / count.astype(np.float32)) * (ab - mean)
+    return State(mean.astype(np.float16), count)
+
+
+def _twice(plane):
+    # For a* and b*: NumPy takes five times as long to broadcast over two channels.
+    return cv2.merge([plane, plane])
 
 
 def _begin(ab):
@@ -120,7 +124,7 @@ def windows(
 
     Yields:
         `Window`s, which hold all frames in order. One ends at every cut; a shot longer
-        than 64 frames has several.
+        than 40 frames has several.
     """
     held: deque[_Held] = deque()
     lookahead = LOOKAHEAD if mode == "both" else 0
@@ -159,10 +163,11 @@ def _both_ways(held, count):
         if at >= count:
             continue
         # Both means hold the frame itself: it counts once.
-        own = one.state.count.astype(np.float32)[..., None]
-        other = behind.count.astype(np.float32)[..., None]
+        own = one.state.count.astype(np.float32)
+        other = behind.count.astype(np.float32)
         frames = own + other - 1
-        mean = (one.state.mean * own + behind.mean * other - one.ab) / frames
+        total = one.state.mean * _twice(own) + behind.mean * _twice(other)
+        mean = (total - one.ab) / _twice(frames)
         settled.append(_as_around(one.ab, mean, frames).astype(np.float16))
     return settled[::-1]
 
@@ -177,10 +182,10 @@ def _as_around(ab, mean, frames):
         small = cv2.resize(values, cells, interpolation=cv2.INTER_AREA)
         return cv2.GaussianBlur(small, (0, 0), 0.6)
 
-    weight = near(frames - 1).reshape(*cells[::-1], 1) + np.float32(1e-3)
-    around = near((mean - ab) * (frames - 1)).reshape(*cells[::-1], 2) / weight
+    weight = near(frames - 1) + np.float32(1e-3)
+    around = near((mean - ab) * _twice(frames - 1)) / _twice(weight)
     around = cv2.resize(around, (width, height), interpolation=cv2.INTER_LINEAR)
-    return mean + (ab + around - mean) / frames**2
+    return mean + (ab + around - mean) / _twice(frames**2)
 
 
 def with_cuts(

@@ -120,6 +120,25 @@ def test_no_color_stays_behind_a_moving_object():
         assert both[at][inner][:, 0].mean() > 0.5
 
 
+def test_what_a_fast_object_passes_is_not_lost():
+    clip = make_clip(
+        skimage_data.astronaut(),
+        size=(144, 240),
+        count=20,
+        other=skimage_data.coffee(),
+    )
+    lost, wrong = [], []
+    for at in range(5, 17):
+        back = link(*clip.gray[at - 1 : at + 1]).back
+        seen, way = clip.visible[at], back.offset.astype("float32")
+        lost.append(np.mean(~back.holds[seen]))
+        miss = np.linalg.norm(way - clip.ways[at], axis=-1)
+        wrong.append(np.mean((back.holds & (miss > 2))[seen]))
+    # Without the camera's motion 0.053 of what is in both frames are lost.
+    assert np.mean(lost) < 0.042
+    assert np.mean(wrong) < 0.02
+
+
 def test_windows_hold_all_frames_in_order_and_end_at_cuts():
     clip = make_clip(skimage_data.astronaut(), count=6)
     frames = smalls(clip, answers(clip))
@@ -130,7 +149,7 @@ def test_windows_hold_all_frames_in_order_and_end_at_cuts():
     grays = [small.gray for window in windows for small in window.frames]
     assert all(a is b.gray for a, b in zip(grays, frames, strict=True))
     sizes = [len(window.frames) for window in windows]
-    assert sum(sizes[: len(sizes) // 2]) == 120 and max(sizes) <= steady.WINDOW + 24
+    assert sizes == [steady.WINDOW, 120 - steady.WINDOW] * 2
     assert [w.ends_shot for w in windows].count(True) == 2
 
 
