@@ -171,13 +171,13 @@ class _Run:
         resumed = sum(len(stretch.times.pts) for stretch in stretches)
         report = Report(resumed, self._film.facts.frames, resumed=resumed)
         with (
-            ThreadPoolExecutor(cores()) as seers,
-            ThreadPoolExecutor(cores()) as painters,
+            ThreadPoolExecutor(cores()) as workers,
             ThreadPoolExecutor(1) as ahead,
         ):
             try:
                 self._eye.look_for_hints(self._views(0))
-                self._encode_all(self._windows(resumed, seers, ahead), painters, report)
+                windows = self._windows(resumed, workers, ahead)
+                self._encode_all(windows, workers, report)
             finally:
                 self._stopped.set()
         report.damaged = self._film.damaged
@@ -194,7 +194,7 @@ class _Run:
         self._work.publish(film)
         return report
 
-    def _windows(self, start, seers, ahead) -> Iterator[steady.Window]:
+    def _windows(self, start, workers, ahead) -> Iterator[steady.Window]:
         # The windows from frame `start` on, each found while the one before is painted.
         last = self._work.stretches[-1] if start else None
         # Frames that cuts are decided by; an undisturbed run looks at the same ones.
@@ -208,7 +208,7 @@ class _Run:
         def small_frames():
             # A cut that only the flow noticed is known from the run before.
             begins = last is not None and last.ends_shot
-            for small in read_ahead(seers, self._eye.see, looked_at, 2 * cores()):
+            for small in read_ahead(workers, self._eye.see, looked_at, 2 * cores()):
                 if begins:
                     small.link, begins = None, False
                 yield small
@@ -229,19 +229,19 @@ class _Run:
             if number >= first:
                 yield self._eye.shrink(frame.luma)
 
-    def _encode_all(self, windows, painters, report):
+    def _encode_all(self, windows, workers, report):
         frames = self._film.frames()
         for _ in itertools.islice(frames, report.frames):
             pass
         self._show(report)
         for window in windows:
             stretch = _stretch(window, windows)
-            self._encode(stretch, frames, painters, report)
+            self._encode(stretch, frames, workers, report)
         # What is left are packets that hold no frame.
         for _ in frames:
             pass
 
-    def _encode(self, stretch, frames, painters, report):
+    def _encode(self, stretch, frames, workers, report):
         last: steady.Window
         times: list[int] = []
         durations: list[int] = []
@@ -258,7 +258,7 @@ class _Run:
                     yield frame, small
 
         def painted():
-            for picture in read_ahead(painters, self._paint, items(), 2 * cores()):
+            for picture in read_ahead(workers, self._paint, items(), 2 * cores()):
                 yield picture
                 report.frames += 1
                 self._show(report)
