@@ -1,5 +1,6 @@
 """What the network sees of a frame, and what it says about it."""
 
+import threading
 from collections.abc import Iterable
 
 import cv2
@@ -14,6 +15,7 @@ from kcolor.inference.film.chroma import Painter
 from kcolor.inference.film.follow import Dot, Hints, follow
 from kcolor.inference.film.motion import link
 from kcolor.inference.film.reading import Facts
+from kcolor.parallel import cores
 
 
 class Eye:
@@ -41,6 +43,9 @@ class Eye:
         self._frame = facts.height, facts.width
         self._orientation = orientation_of(facts.rotation)
         self._dots: dict[int, list[Dot]] = {}
+        # Each call at a time has a network of its own, 55 MB with `mobile`. Half as
+        # many as cores do: motion is measured meanwhile, and takes as long.
+        self._answering = threading.Semaphore(max(1, cores() // 2))
         # Faces are as wide as the audience sees them.
         shown = max(1, round(facts.width * facts.pixel_aspect))
         if exif.swaps_sides(self._orientation):
@@ -97,7 +102,8 @@ class Eye:
     def _colors(self, view, known=None):
         if known is not None:
             known = exif.upright(known, self._orientation)
-        _, ab = self._colorizer.predict(view, self._orientation, known)
+        with self._answering:
+            _, ab = self._colorizer.predict(view, self._orientation, known)
         if ab.shape[:2] != view.shape:  # Rounded twice.
             ab = cv2.resize(ab, view.shape[::-1], interpolation=cv2.INTER_LINEAR)
         return ab

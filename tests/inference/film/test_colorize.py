@@ -23,7 +23,7 @@ skimage_data = pytest.importorskip("skimage.data")
 from film_clips import make_clip  # noqa: E402
 from film_files import QUARTER_TURN, read_film, write_film  # noqa: E402
 
-from kcolor.inference.film import colorize, work  # noqa: E402
+from kcolor.inference.film import colorize, eye, work  # noqa: E402
 from kcolor.inference.film.chroma import Painter  # noqa: E402
 from kcolor.inference.film.colorize import colorize_film  # noqa: E402
 from kcolor.inference.film.encoding import Packets  # noqa: E402
@@ -224,6 +224,27 @@ def test_steady_colors_change_less_than_those_frame_by_frame(
         opponent = frames[..., 0] - frames[..., 2]
         change[mode] = np.abs(np.diff(opponent.mean(axis=(1, 2)))).mean()
     assert change["both"] < change["forward"] < change["off"]
+
+
+def test_half_as_many_networks_as_cores_answer_at_a_time(
+    tmp_path, colorizer, grays, monkeypatch
+):
+    source = write_film(tmp_path / "film.mkv", grays[:12])
+    predict = colorizer.network.predict_ab
+    answering, most = [], []
+
+    def spy(lightness, known=None):
+        answering.append(lightness)
+        time.sleep(0.02)
+        most.append(len(answering))
+        answering.pop()
+        return predict(lightness, known)
+
+    monkeypatch.setattr(colorizer.network, "predict_ab", spy)
+    monkeypatch.setattr(colorize, "cores", lambda: 4)
+    monkeypatch.setattr(eye, "cores", lambda: 4)
+    colorize_film(colorizer, source, tmp_path / "color.mkv")
+    assert max(most) == 2
 
 
 class RedDot:
