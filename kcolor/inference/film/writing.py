@@ -69,7 +69,7 @@ def assemble(
             stream = form.add_stream(new)
         except ValueError as error:
             raise DataError(
-                f"{target}: a {target.suffix} file does not take this codec"
+                f"{source}: a {target.suffix} file does not take this codec"
             ) from error
         stream.metadata.update(video.metadata)
         stream.disposition = video.disposition
@@ -108,10 +108,10 @@ def _add_copies(old, new, video):
             copy = new.add_stream_from_template(stream, opaque=True)
         except (ValueError, AttributeError, av.error.FFmpegError) as error:
             if stream.type == "audio":
-                raise DataError(
-                    f"{new.name}: this kind of file does not take the film's sound "
-                    f"({name}); write a .mkv"
-                ) from error
+                reason = f"the result does not take its sound ({name}); write a .mkv"
+                if context is None:
+                    reason = "its sound has a codec that is not known"
+                raise DataError(f"{old.name}: {reason}") from error
             left_out.append(f"{stream.type} {name}")
             continue
         copy.metadata.update(stream.metadata)

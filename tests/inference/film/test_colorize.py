@@ -522,6 +522,15 @@ def test_what_is_no_film_is_said_in_one_line(tmp_path, colorizer, content, words
     assert list(tmp_path.iterdir()) == [source]
 
 
+def test_sound_that_nobody_knows_is_said_of_the_film(tmp_path, colorizer, grays):
+    source = write_film(tmp_path / "film.mp4", grays[:4], sound=True)
+    data = source.read_bytes()
+    source.write_bytes(data.replace(b"mp4a", b"zzzz").replace(b"esds", b"free"))
+    with pytest.raises(DataError, match="its sound has a codec that is not known") as e:
+        colorize_film(colorizer, source, tmp_path / "color.mkv")
+    assert str(e.value).startswith(f"{source}: ")
+
+
 def test_a_full_disk_is_named_and_leaves_no_film(
     tmp_path, colorizer, grays, monkeypatch
 ):
