@@ -17,6 +17,8 @@ RECOLORED = 0.5
 # An area's size, as a share of the picture, and how many places are tried for one.
 _AREA = 0.005, 0.4
 _TRIES = 8
+# Holes as narrow as this are closed, and hints keep half of it from an area's edge.
+_NARROW = np.ones((5, 5), "uint8")
 CENTERED, UNIFORM = "centered", "uniform"
 
 
@@ -50,7 +52,7 @@ def simulate_hints(
     )
     if rng.random() < RECOLORED:
         area = draw_area(target, rng)
-        inside = np.argwhere(cv2.erode(area, np.ones((5, 5), "uint8")))
+        inside = np.argwhere(cv2.erode(area, _NARROW))
         if len(inside):
             target = recolor(target, area, rng)
             sides[0] = min(sides[0], 5)
@@ -72,15 +74,14 @@ def draw_area(target: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     height, width = target.shape[:2]
     scale = np.array([LIGHTNESS_SCALE, AB_SCALE, AB_SCALE], "float32")
     lab = np.ascontiguousarray(target * scale)
+    # Like the first pixel, neighbor by neighbor; what belongs becomes 1 in the mask.
+    flags = 4 | cv2.FLOODFILL_FIXED_RANGE | cv2.FLOODFILL_MASK_ONLY | 1 << 8
     for _ in range(_TRIES):
         place = int(rng.integers(width)), int(rng.integers(height))
         apart = [rng.uniform(6, 20), *[rng.uniform(4, 12)] * 2]
         area = np.zeros((height + 2, width + 2), "uint8")
-        flags = 4 | cv2.FLOODFILL_FIXED_RANGE | cv2.FLOODFILL_MASK_ONLY | 1 << 8
         cv2.floodFill(lab, area, place, 0, apart, apart, flags)
-        area = cv2.morphologyEx(
-            area[1:-1, 1:-1], cv2.MORPH_CLOSE, np.ones((5, 5), "uint8")
-        )
+        area = cv2.morphologyEx(area[1:-1, 1:-1], cv2.MORPH_CLOSE, _NARROW)
         if _AREA[0] <= area.mean() <= _AREA[1]:
             return area
     return np.zeros((height, width), "uint8")

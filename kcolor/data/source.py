@@ -177,9 +177,7 @@ class Source:
         Raises:
             DataError: If the picture cannot be read; the message names it.
         """
-        with self._naming(index):
-            stored = self._read(self._color[index])
-        return self.decode(index, stored, short_side)
+        return self._picture(index, self._color, short_side)
 
     def gray(self, index: int, short_side: int | None = None) -> np.ndarray | None:
         """Reads the gray picture that belongs to one color picture.
@@ -197,9 +195,7 @@ class Source:
         """
         if self._gray is None:
             return None
-        with self._naming(index):
-            stored = self._read(self._gray[index])
-        return self.decode(index, stored, short_side)
+        return self._picture(index, self._gray, short_side)
 
     def pair(
         self, index: int, short_side: int | None = None
@@ -237,6 +233,11 @@ class Source:
             None if self._gray is None else self._gray[chosen],
             [self.weights[i] for i in chosen],
         )
+
+    def _picture(self, index, positions, short_side):
+        with self._naming(index):
+            stored = self._read(positions[index])
+        return self.decode(index, stored, short_side)
 
     @contextmanager
     def _naming(self, index):

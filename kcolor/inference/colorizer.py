@@ -135,7 +135,11 @@ class Colorizer:
         return Session(self, _as_pixels(image), orientation)
 
     def predict(
-        self, pixels: np.ndarray, orientation: int = 1, known: np.ndarray | None = None
+        self,
+        pixels: np.ndarray,
+        orientation: int = 1,
+        known: np.ndarray | None = None,
+        lightness: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Runs the network on the small view of a picture.
 
@@ -145,6 +149,8 @@ class Colorizer:
             orientation: EXIF orientation of `pixels`; the network sees them upright.
             known: Known colors of the upright view, float32 `view_size(...) + (3,)`, a*
                 and b* / 110 and a mask, for a network that takes them; None: nothing.
+            lightness: What an earlier call with `pixels` gave, so that they need not be
+                made small again; or None.
 
         Returns:
             Tuple of float32 arrays of the small view's size, turned as `pixels` are:
@@ -155,14 +161,15 @@ class Colorizer:
             height, width = width, height
         canvas = view.choose(height, width, self.canvases)
         box = view.fit(canvas, height, width)
-        sides = (box.height, box.width)
-        if exif.swaps_sides(orientation):
-            sides = sides[::-1]
-        small = host.lightness(view.shrink(pixels, *sides))
-        seen = view.surround(exif.upright(small, orientation), canvas)
+        if lightness is None:
+            sides = (box.height, box.width)
+            if exif.swaps_sides(orientation):
+                sides = sides[::-1]
+            lightness = host.lightness(view.shrink(pixels, *sides))
+        seen = view.surround(exif.upright(lightness, orientation), canvas)
         hints = [] if known is None else [view.surround(known, canvas)[None]]
         ab = view.cut(self.network.predict_ab(seen[None, ..., None], *hints)[0], box)
-        return small, np.ascontiguousarray(exif.as_stored(ab, orientation))
+        return lightness, np.ascontiguousarray(exif.as_stored(ab, orientation))
 
     def merge(
         self,

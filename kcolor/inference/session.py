@@ -70,7 +70,7 @@ class Session:
         factor = colorizer.saturation if saturation is None else saturation
         hinted = None
         if colorizer.network.takes_known:
-            _, hinted = colorizer.predict(pixels, self._orientation, known)
+            _, hinted = colorizer.predict(pixels, self._orientation, known, view)
             hinted = hinted * np.float32(factor)
         known = np.ascontiguousarray(exif.as_stored(known, self._orientation))
         places = exif.points_as_stored(points, height, width, self._orientation)

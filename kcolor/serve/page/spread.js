@@ -54,7 +54,9 @@ export function spread(view, known, hinted) {
   for (let at = 0; at < count; at++) {
     const sum = given[3][at];
     const differs = lightness[at] - given[2][at] / sum;
-    const heard = nearness(length[at] / HEARD_REACH, differs / HEARD_LIGHTNESS_REACH);
+    const heard = hinted
+      ? nearness(length[at] / HEARD_REACH, differs / HEARD_LIGHTNESS_REACH)
+      : 0;
     const certain = nearness(length[at] / REACH, differs / LIGHTNESS_REACH);
     for (const one of [0, 1]) {
       let own = ab[2 * at + one];
