@@ -227,6 +227,8 @@ def hold_still(options):
 
     colorizer = Colorizer("mobile", threads=1)
     pictures = photos(options.photos, 24)
+    if options.strips:  # OpenCV says nothing of a folder that is not there.
+        Path(options.strips).mkdir(parents=True, exist_ok=True)
     made = {}
     for number in range(12):
         name = list(_KINDS)[number % 6]
