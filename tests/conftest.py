@@ -8,6 +8,12 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(0))
+
+
 def _build(path, sizes):
     tf = pytest.importorskip("tensorflow", reason="TensorFlow builds the test network")
     rng = np.random.default_rng(7)

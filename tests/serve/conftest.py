@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -46,48 +46,76 @@ def address(preset):
 @pytest.fixture(scope="module")
 def browser():
     """Gives the browser; a new one if the last was killed."""
-    playwright = pytest.importorskip("playwright.sync_api")
+    pytest.importorskip("playwright.sync_api")
     if not CHROMIUM:
         pytest.skip("no chromium here")
-    with playwright.sync_playwright() as started:
-        opened = []
-
-        def running():
-            if not opened or not opened[-1].is_connected():
-                arguments = ["--no-sandbox", _MARK]
-                opened.append(
-                    started.chromium.launch(executable_path=CHROMIUM, args=arguments)
-                )
-            return opened[-1]
-
-        yield running
-        with killed_after(60):
-            for browser in opened:
-                browser.close()
+    chromium = Chromium()
+    yield chromium
+    with chromium.killed_after(60):
+        chromium.close()
 
 
-@contextmanager
-def killed_after(seconds):
-    """Kills Chromium if what is done with it takes longer.
+class Chromium:
+    """A browser that can be killed at any moment, and its successors.
 
-    Playwright closes, and waits for what a page computes, without a limit; a Chromium
-    that hangs would hold up all tests. With it gone, Playwright raises.
+    Playwright starts, closes and waits for what a page computes without a limit, and
+    either its driver or Chromium can hang. With both gone it raises at once.
     """
-    timer = threading.Timer(seconds, _kill)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
+    def __init__(self):
+        self._playwright = self._browser = None
 
-def _kill():
-    for process in Path("/proc").glob("[0-9]*"):
+    def running(self):
+        """Returns the browser, started if it does not run."""
+        if self._browser is None:
+            from playwright.sync_api import sync_playwright
+
+            self._playwright = sync_playwright().start()
+            arguments = ["--no-sandbox", _MARK]
+            self._browser = self._playwright.chromium.launch(
+                executable_path=CHROMIUM, args=arguments
+            )
+        return self._browser
+
+    def close(self):
+        """Ends Chromium and its driver."""
+        if self._browser is not None:
+            self._browser.close()
+        if self._playwright is not None:
+            self._playwright.stop()
+        self._playwright = self._browser = None
+
+    @contextmanager
+    def killed_after(self, seconds):
+        """Kills Chromium and its driver if what is done with them takes longer."""
+        killed = threading.Event()
+
+        def kill():
+            killed.set()
+            self.send(signal.SIGKILL)
+
+        timer = threading.Timer(seconds, kill)
+        timer.start()
         try:
-            if _MARK.encode() in (process / "cmdline").read_bytes():
-                os.kill(int(process.name), signal.SIGKILL)
-        except OSError:
-            continue  # It has ended, or is somebody else's.
+            yield
+        finally:
+            timer.cancel()
+            if killed.is_set():
+                with suppress(Exception):
+                    self._playwright.stop()
+                self._playwright = self._browser = None
+
+    def send(self, number):
+        """Sends a signal to Chromium and to its driver."""
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+                command = (process / "cmdline").read_bytes()
+                is_driver = int(parent) == os.getpid() and b"playwright" in command
+                if is_driver or _MARK.encode() in command:
+                    os.kill(int(process.name), number)
+            except OSError:
+                continue  # It has ended, or is somebody else's.
 
 
 @pytest.fixture
@@ -98,8 +126,8 @@ def visit(browser, address):
     @contextmanager
     def open_page(limit=180, **options):
         noted = SimpleNamespace(errors=[], requests=[])
-        with killed_after(limit):
-            context = browser().new_context(accept_downloads=True, **options)
+        with browser.killed_after(limit):
+            context = browser.running().new_context(accept_downloads=True, **options)
             page = context.new_page()
             context.on("request", lambda request: noted.requests.append(request.url))
             page.on("pageerror", lambda error: noted.errors.append(str(error)))

@@ -3,6 +3,7 @@
 import base64
 import io
 import os
+import signal
 import zipfile
 from pathlib import Path
 
@@ -243,11 +244,14 @@ def test_it_fits_and_has_no_serious_fault_of_access(visit, width, scheme, tmp_pa
     assert not grave
 
 
-def test_a_browser_that_hangs_holds_up_no_test(visit):
+@pytest.mark.parametrize("hangs", ["page", "browser"])
+def test_a_browser_that_hangs_holds_up_no_test(visit, browser, hangs):
     from playwright.sync_api import Error
 
-    # The page waits for a promise that nobody keeps.
-    with pytest.raises(Error, match="closed"), visit(limit=2) as (page, _):
+    with pytest.raises(Error, match="closed"), visit(limit=5) as (page, _):
+        if hangs == "browser":
+            browser.send(signal.SIGSTOP)
+        # The page waits for a promise that nobody keeps.
         page.evaluate("() => new Promise(() => {})")
     with visit() as (page, _):
         wait_for(page, "Ready.")
