@@ -106,6 +106,7 @@ def _best(work, repetitions=REPETITIONS):
 
 
 def _stages(path, model):
+    _keep_freed_memory()
     data = path.read_bytes()
     colorizer = Colorizer(model)
     stages = {}
@@ -144,6 +145,16 @@ def _stages(path, model):
     if rival:
         stages["scikit-image Lab pipeline"] = rival
     return stages
+
+
+def _keep_freed_memory():
+    # As the command does; those of former releases do not.
+    try:
+        from kcolor.process import keep_freed_memory
+
+        keep_freed_memory(shared=True)
+    except (ImportError, TypeError):
+        return
 
 
 def _lossless(path, colorizer, floor):

@@ -171,7 +171,7 @@ def colorize(inputs: tuple[str, ...], **options: Any) -> None:
     from kcolor.inference.jobs import Settings, Status
     from kcolor.inference.log import StatusLog
     from kcolor.inference.plan import STANDARD
-    from kcolor.process import silent_libraries
+    from kcolor.process import keep_freed_memory, silent_libraries
 
     kind = formats.CHOICES[options["kind"].lower()] if options["kind"] else None
     hints = [hint for file in options["files"] for hint in read_hints(file)]
@@ -216,6 +216,7 @@ def colorize(inputs: tuple[str, ...], **options: Any) -> None:
     if any(is_film(job.source) for job in jobs):
         import av  # noqa: F401  Here it is missed before any work is done.
     skipped = there if options["skip_existing"] else []
+    keep_freed_memory(shared=True)
     with ExitStack() as stack:
         log = None
         if options["log"]:
