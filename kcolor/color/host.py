@@ -41,9 +41,9 @@ _WEIGHTS = RGB_TO_WHITE_XYZ[1].astype("float32")
 # To Y in 16 bits; the half rounds it.
 _STEPS_OF_Y = np.array([[*65535 * RGB_TO_WHITE_XYZ[1], 0.5]], "float32")
 
-# Pixels a tile holds: ten float32 planes of it stay near a core, and the fifty calls
+# Pixels a tile holds: its nine float32 planes stay in the cache, and the forty calls
 # that work on it cost little beside their work.
-_TILE = 1 << 16
+_TILE = 1 << 17
 # Below this many pixels starting threads costs more than they save.
 _ALONE = 1 << 18
 # Window of the guided upsampling, in pixels of the small view, and the step of f (of
@@ -215,9 +215,12 @@ class _Rows:
         small = planes[0].shape[0]
         self.count = len(planes)
         self.may_clip = _may_leave_box(planes)
-        self._planes = np.empty((len(planes), small, width), "float32")
+        # Little enlarged, hardly two rows lie between the same two of the small ones.
+        self._are_whole = height < 4 * small
+        rows = height if self._are_whole else small
+        self._planes = np.empty((len(planes), rows, width), "float32")
         for plane, wide in zip(planes, self._planes, strict=True):
-            cv2.resize(plane, (width, small), wide, interpolation=cv2.INTER_LINEAR)
+            cv2.resize(plane, (width, rows), wide, interpolation=cv2.INTER_LINEAR)
         # Pixel centers, as OpenCV and every deep-learning resize agree on them.
         at = (np.arange(height, dtype="float64") + 0.5) * (small / height) - 0.5
         at = np.clip(at, 0, small - 1)
@@ -228,15 +231,11 @@ class _Rows:
     def read(self, top, out):
         """Reads rows from `top` on into `out`, `(count, rows, width)`."""
         rows = slice(top, top + out.shape[1])
-        above, share = self._above[rows], self._share[rows]
-        if 4 * (above[-1] - above[0]) > len(above):
-            np.take(self._planes, above, axis=1, out=out, mode="clip")
-            lower = self._planes[:, self._below[rows]]
-            lower -= out
-            lower *= share
-            out += lower
+        if self._are_whole:
+            out[:] = self._planes[:, rows]
             return
         # Much enlarged, most rows lie between the same two: half as many passes.
+        above, share = self._above[rows], self._share[rows]
         for first in range(above[0], above[-1] + 1):
             part = slice(*np.searchsorted(above, [first, first + 1]))
             upper = self._planes[:, first, None]
@@ -268,8 +267,6 @@ class _Tile:
         self.rows = rows
         self._gray = np.empty((2, rows, width), "float32")
         self._planes = np.empty((7, rows, width), "float32")
-        # NumPy compares with a plane four times faster than with a number.
-        self._deltas = np.full((rows, width), DELTA, "float32")
         # What is needed before or after the planes lies in the same memory: the less
         # there is, the more of it stays in the cache.
         self._linear = self._planes[4:].reshape(rows, width, 3)
@@ -305,20 +302,15 @@ class _Tile:
             for at, channel in enumerate(linear):
                 out[..., at] = curves.linear_to_srgb(channel) * 65535 + 0.5
 
-    def _cube(self, f, cubes, spare):
-        # From f(X) and f(Z) to X and Z.
-        if f.min() >= DELTA:
-            np.multiply(f, f, out=cubes)
-            cubes *= f
-            return
-        # Below delta f is the cube's tangent there: cube what lies above it, and go
-        # along the tangent for the rest.
-        np.maximum(f, self._deltas, out=spare)
-        f -= spare
-        f *= np.float32(3 * DELTA**2)
-        np.multiply(spare, spare, out=cubes)
-        cubes *= spare
-        cubes += f
+    def _cube(self, f, cubes, above):
+        # From f(X) and f(Z) to X and Z. Below delta f is the cube's tangent there: cube
+        # what lies above it, and go along the tangent for the rest. To OpenCV a pair of
+        # planes is one.
+        f, cubes, above = (pair.reshape(-1, f.shape[2]) for pair in (f, cubes, above))
+        cv2.max(f, DELTA, above)
+        cv2.pow(above, 3, cubes)
+        cv2.subtract(f, above, f)
+        cv2.scaleAdd(f, 3 * DELTA**2, cubes, cubes)
 
     def _fit(self, y, linear, low, high):
         # Colors outside sRGB move towards the gray of their own luminance, in linear
