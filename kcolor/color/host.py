@@ -245,13 +245,13 @@ class _Rows:
 
 
 def _may_leave_box(planes):
-    # Whether offsets can leave what `graph` clips to, at an f between 0 and 1.
-    low, high = ([plane.min() for plane in planes], [p.max() for p in planes])
+    # Whether offsets can leave what `graph` clips to, at an f between 0 and 1: enlarged
+    # ones lie between these.
     for at in (0, 1):
-        slope = (low[at + 2], high[at + 2]) if len(planes) == 4 else (0, 0)
-        if low[at] + min(slope[0], 0) < _F_LOW[at]:
+        slope = planes[at + 2] if len(planes) == 4 else np.float32(0)
+        if (planes[at] + np.minimum(slope, 0)).min() < _F_LOW[at]:
             return True
-        if high[at] + max(slope[1], 0) > _F_HIGH[at]:
+        if (planes[at] + np.maximum(slope, 0)).max() > _F_HIGH[at]:
             return True
     return False
 
