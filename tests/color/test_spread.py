@@ -43,11 +43,21 @@ def test_nothing_crosses_a_clear_edge_but_all_goes_around_its_end():
     ab = np.zeros((80, 80, 2), "float32")
     result = spread(lightness, ab, known_at((80, 80), p10_20=(0.3, -0.2)))[..., 0]
     assert result[10, 30] > 0.25
-    assert result[70, 30] > result[70, 50] > result[30, 50] > 0
+    assert result[70, 30] > 0.9 * 0.3 and result[70, 50] > 0.9 * 0.3
     closed = lightness.copy()
     closed[:, 38:42] = 0.9
     result = spread(closed, ab, known_at((80, 80), p10_20=(0.3, -0.2)))[..., 0]
-    assert result[:, 44:].max() < 0.003
+    assert result[:, 44:].max() < 0.01
+
+
+def test_what_a_color_tells_of_other_lightness_is_little():
+    ab = np.zeros((80, 80, 2), "float32")
+    for step, most in ((20, 0.12), (30, 0.03), (40, 0.005)):
+        lightness = flat(80, 80)
+        lightness[:, 40:] += step / 50
+        result = spread(lightness, ab, known_at((80, 80), p10_20=(0.3, -0.2)))[..., 0]
+        assert result[:, :36].min() > 0.29
+        assert result[:, 44:].max() < most
 
 
 def test_an_edge_of_the_network_s_colors_slows_the_spread():
@@ -80,7 +90,7 @@ def test_the_spread_is_the_same_in_a_mirror_and_on_its_side():
     assert np.abs(turned.swapaxes(0, 1) - result).mean() < 0.01
 
 
-def test_the_work_does_not_grow_with_the_number_of_hints():
+def test_the_work_hardly_grows_with_the_number_of_hints():
     rng = np.random.default_rng(3)
     lightness = rng.normal(0, 0.1, (256, 256)).astype("float32")
     ab = np.zeros((256, 256, 2), "float32")
@@ -95,24 +105,27 @@ def test_the_work_does_not_grow_with_the_number_of_hints():
             times.append(time.process_time() - start)
         return min(times)
 
-    assert seconds(1000) < 2 * seconds(1)
+    assert seconds(20_000) < 1.5 * seconds(100)
+
+
+def heard_at_hint(lightness):
+    # What a network says counts less than what was clicked, so both say the same.
+    known = known_at(lightness.shape, p30_10=(0.0, 0.0))
+    ab = np.zeros((*lightness.shape, 2), "float32")
+    hinted = np.full_like(ab, 0.4)
+    hinted[25:36, 5:16] = 0
+    return spread(lightness, ab, known, hinted)[30, :, 0]
 
 
 def test_a_network_is_heard_where_it_is_about_as_light_as_a_hint_is():
     ramp = np.linspace(-0.9, 0.9, 192, dtype="float32")  # 90 L*, and no edge
-    lightness = np.broadcast_to(ramp, (64, 192)).copy()
-    known = known_at((64, 192), p30_10=(0.0, 0.0))
-    ab = np.zeros((64, 192, 2), "float32")
-    heard = spread(lightness, ab, known, np.full_like(ab, 0.4))[30, :, 0]
-    assert heard[10] == 0 and heard[10 + 43] > 0.03 and heard[10 + 96] < 0.003
-    np.testing.assert_array_equal(spread(lightness, ab, known, ab), 0)
+    heard = heard_at_hint(np.broadcast_to(ramp, (64, 192)).copy())
+    assert heard[10] == 0 and heard[10 + 43] > 0.01 and heard[10 + 96] < 0.001
 
 
 def test_a_network_is_heard_less_behind_a_clear_edge():
     lightness = flat(64, 192)
-    known = known_at((64, 192), p30_10=(0.0, 0.0))
-    ab = np.zeros((64, 192, 2), "float32")
     lightness[:, 40:44] = 0.9  # a wall of 40 L*; behind it, as light as before
     lightness[:, 100:104] = 0.9
-    heard = spread(lightness, ab, known, np.full_like(ab, 0.4))[30, :, 0]
-    assert 0.3 > heard[50] > 10 * heard[150]
+    heard = heard_at_hint(lightness)
+    assert 0.1 > heard[50] > 10 * heard[150]

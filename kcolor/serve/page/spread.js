@@ -7,14 +7,17 @@
  */
 
 import { AB_SCALE, LIGHTNESS_SCALE, transpose } from "./color.js";
+import { regress } from "./regression.js";
 
 const STEP = 0.15;
 const CHANGE = 3.5;
 const AB_COUNTS = 0.5;
 const REACH = 70;
 const LIGHTNESS_REACH = 30;
+const HEARD = 0.25;
 const HEARD_REACH = 280;
 const HEARD_LIGHTNESS_REACH = 20;
+const TOLD_REACH = 400;
 const SEAM = 3;
 const ROUNDS = 8;
 const PRECISION = 3;
@@ -50,26 +53,29 @@ export function spread(view, known, hinted) {
     Float32Array.from(nearest, (at) => lightness[at]),
     new Float32Array(count).fill(1),
   ].map((plane) => smooth(plane, right, down, width, height));
-  const result = new Float32Array(2 * count);
-  for (let at = 0; at < count; at++) {
-    const sum = given[3][at];
-    const differs = lightness[at] - given[2][at] / sum;
-    const heard = hinted
-      ? nearness(length[at] / HEARD_REACH, differs / HEARD_LIGHTNESS_REACH)
-      : 0;
-    const certain = nearness(length[at] / REACH, differs / LIGHTNESS_REACH);
-    for (const one of [0, 1]) {
-      let own = ab[2 * at + one];
-      if (hinted) own += heard * (hinted[2 * at + one] - own);
-      result[2 * at + one] = mask[at]
-        ? known[3 * at + one]
-        : own + certain * (given[one][at] / sum - own);
+  const differs = Float32Array.from(lightness, (own, at) => own - given[2][at] / given[3][at]);
+  const moved = Float32Array.from(ab);
+  if (hinted) {
+    for (let at = 0; at < moved.length; at++) {
+      const pixel = at >> 1;
+      const heard = nearness(length[pixel] / HEARD_REACH, differs[pixel] / HEARD_LIGHTNESS_REACH);
+      moved[at] += HEARD * heard * (hinted[at] - ab[at]);
     }
+  }
+  const told = regress({ lightness, ab, width, height }, known, moved);
+  const result = new Float32Array(2 * count);
+  for (let at = 0; at < result.length; at++) {
+    const pixel = at >> 1;
+    const certain = nearness(length[pixel] / REACH, differs[pixel] / LIGHTNESS_REACH);
+    const own = moved[at] + nearness(length[pixel] / TOLD_REACH) * told[at];
+    result[at] = mask[pixel]
+      ? known[3 * pixel + (at & 1)]
+      : own + certain * (given[at & 1][pixel] / given[3][pixel] - own);
   }
   return result;
 }
 
-function nearness(far, differs) {
+function nearness(far, differs = 0) {
   return Math.exp(-(far * far + differs * differs));
 }
 
