@@ -67,6 +67,8 @@ class Chromium:
 
     def running(self):
         """Returns the browser, started if it does not run."""
+        if self._browser is not None and not self._browser.is_connected():
+            self._forget()
         if self._browser is None:
             from playwright.sync_api import sync_playwright
 
@@ -101,9 +103,12 @@ class Chromium:
         finally:
             timer.cancel()
             if killed.is_set():
-                with suppress(Exception):
-                    self._playwright.stop()
-                self._playwright = self._browser = None
+                self._forget()
+
+    def _forget(self):
+        with suppress(Exception):
+            self._playwright.stop()
+        self._playwright = self._browser = None
 
     def send(self, number):
         """Sends a signal to Chromium and to its driver."""

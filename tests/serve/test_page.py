@@ -255,3 +255,9 @@ def test_a_browser_that_hangs_holds_up_no_test(visit, browser, hangs):
         page.evaluate("() => new Promise(() => {})")
     with visit() as (page, _):
         wait_for(page, "Ready.")
+
+
+def test_a_browser_that_ended_is_started_again(visit, browser):
+    browser.running().close()
+    with visit() as (page, _):
+        wait_for(page, "Ready.")
