@@ -15,7 +15,8 @@ from PIL import Image
 from kcolor.inference.colorizer import Colorizer
 from kcolor.inference.jobs import colorize_bytes
 
-pytestmark = pytest.mark.browser
+# Slow, for Chromium and its driver have taken both cores for an hour and held up all.
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 HINTS = [
     {"points": [[40, 50]], "color": "#a03020", "radius": 0},
     {"points": [[300, 160], [340, 190], [320, 220]], "color": "#2050a0", "radius": 6},
