@@ -4,9 +4,11 @@ A library that changes such things changes them for the program that calls it; s
 nothing in kcolor calls these functions but `kcolor.cli` and scripts.
 """
 
+import _thread
 import atexit
 import ctypes
 import os
+import signal
 import sys
 import threading
 import warnings
@@ -108,6 +110,40 @@ def silent_libraries() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield from _without_standard_error()
+
+
+@contextmanager
+def interrupts_kept() -> Iterator[None]:
+    """Raises an interrupt again that came where Python drops every exception.
+
+    Ctrl-C in the middle of a weak reference's callback or of `__del__`, of which
+    libraries have many, is otherwise printed and forgotten, and the program goes on.
+    """
+    before, again = sys.unraisablehook, []
+
+    def hook(unraisable):
+        if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+            before(unraisable)
+            return
+        # A moment later, for raised in here it would be dropped once more.
+        again.append(threading.Timer(0.1, _interrupt))
+        again[-1].start()
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+        for timer in again:
+            timer.cancel()
+
+
+def _interrupt():
+    # From outside, so that the main thread wakes from what it waits for.
+    if os.name == "posix":
+        os.kill(os.getpid(), signal.SIGINT)
+    else:
+        _thread.interrupt_main()
 
 
 def _without_standard_error() -> Iterator[None]:

@@ -21,6 +21,7 @@ from kcolor.cli.models import models
 from kcolor.cli.serve import serve
 from kcolor.cli.shared import log_to_terminal
 from kcolor.errors import DataError, one_line
+from kcolor.process import interrupts_kept
 
 # Module that a command cannot do without -> extra that brings it.
 _EXTRAS = {
@@ -44,7 +45,8 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with interrupts_kept():
+                return super().invoke(ctx)
         except click.exceptions.Exit:
             raise
         except (DataError, ValueError, OSError, ModuleNotFoundError) as error:

@@ -1,6 +1,7 @@
 """Tests for what known colors tell of the rest of a picture."""
 
 import numpy as np
+from known_pixels import known_at
 
 from kcolor.color import regression
 from kcolor.color.regression import regress
@@ -13,13 +14,6 @@ def picture(seed=0, contrast=0.0):
     lightness = 50 + contrast * rng.normal(0, 1, SHAPE)
     ab = contrast / 100 * rng.normal(0, 1, (*SHAPE, 2))
     return lightness.astype("float32"), ab.astype("float32")
-
-
-def known_at(places, colors):
-    known = np.zeros((*SHAPE, 3), "float32")
-    for (y, x), color in zip(places, colors, strict=True):
-        known[y, x] = *color, 1
-    return known
 
 
 def in_full(lightness, ab, known):
@@ -40,7 +34,7 @@ def in_full(lightness, ab, known):
 
 def test_it_is_the_mean_of_a_gaussian_process():
     lightness, ab = picture(contrast=8)
-    known = known_at([(8, 9), (30, 70), (55, 40)], [(0.3, 0), (-0.1, 0.2), (0, -0.2)])
+    known = known_at(SHAPE, p8_9=(0.3, 0), p30_70=(-0.1, 0.2), p55_40=(0, -0.2))
     found = regress(lightness, ab, known, ab)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, in_full(lightness, ab, known), atol=1e-4)
@@ -48,7 +42,7 @@ def test_it_is_the_mean_of_a_gaussian_process():
 
 def test_where_nothing_is_missing_nothing_changes():
     lightness, ab = picture(1, contrast=8)
-    known = known_at([(8, 9)], [ab[8, 9]])
+    known = known_at(SHAPE, p8_9=ab[8, 9])
     np.testing.assert_array_equal(regress(lightness, ab, known, ab), 0)
 
 
@@ -56,7 +50,7 @@ def test_less_is_told_of_what_is_less_alike():
     lightness, ab = picture()
     lightness[:32] += 20
     ab[:, 48:] = 0.2, 0.2
-    known = known_at([(50, 10)], [(0.2, 0)])
+    known = known_at(SHAPE, p50_10=(0.2, 0))
     told = regress(lightness, ab, known, ab)[..., 0] / 0.2
     assert 0.7 < told[50, 10] < 0.9  # Of its pixel alone is the rest.
     assert told[50, 10] > told[50, 40] > 2 * told[20, 10] > 0
@@ -65,7 +59,8 @@ def test_less_is_told_of_what_is_less_alike():
 
 def test_many_known_pixels_are_taken_together_and_say_the_same():
     lightness, ab = picture()
-    few = known_at([(y, x) for y in (16, 48) for x in (16, 48, 80)], [(0.2, -0.1)] * 6)
+    places = [f"p{y}_{x}" for y in (16, 48) for x in (16, 48, 80)]
+    few = known_at(SHAPE, **dict.fromkeys(places, (0.2, -0.1)))
     all_known = np.zeros((*SHAPE, 3), "float32")
     all_known[:] = 0.2, -0.1, 1
     one, other = (regress(lightness, ab, known, ab) for known in (few, all_known))

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import cv2
 import pytest
@@ -11,6 +12,16 @@ from photographs import photograph
 
 from kcolor.errors import DataError
 from kcolor.inference.watch import Watch
+
+
+@contextmanager
+def ended(process):
+    """Leaves no process behind, whatever a test finds."""
+    with process:
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 def put(path, seed=0):
@@ -95,15 +106,18 @@ def test_the_command_colors_what_arrives_and_ends_whole(folder, tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A terminal sends Ctrl-C; a background process of some shells ignores it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    assert "Watching" in process.stderr.readline()
-    assert "no photographs" in process.stderr.readline()
-    put(folder / "a.png")
-    (folder / "bad.png").write_bytes(b"no photograph")
-    assert process.stdout.readline().strip() == str(tmp_path / "out" / "a.png")
-    assert "bad.png" in process.stderr.readline()
-    process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=30)
+    with ended(process):
+        assert "Watching" in process.stderr.readline()
+        assert "no photographs" in process.stderr.readline()
+        put(folder / "a.png")
+        (folder / "bad.png").write_bytes(b"no photograph")
+        assert process.stdout.readline().strip() == str(tmp_path / "out" / "a.png")
+        assert "bad.png" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "Traceback" not in rest
     assert cv2.imread(str(tmp_path / "out" / "a.png")).shape == (40, 60, 3)

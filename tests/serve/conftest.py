@@ -83,9 +83,7 @@ class Chromium:
         """Ends Chromium and its driver."""
         if self._browser is not None:
             self._browser.close()
-        if self._playwright is not None:
-            self._playwright.stop()
-        self._playwright = self._browser = None
+        self._forget()
 
     @contextmanager
     def killed_after(self, seconds):

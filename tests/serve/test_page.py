@@ -15,7 +15,8 @@ from PIL import Image
 from kcolor.inference.colorizer import Colorizer
 from kcolor.inference.jobs import colorize_bytes
 
-# Slow, for Chromium and its driver have taken both cores for an hour and held up all.
+# Slow, though each is not: Chromium and its driver have hung with all cores taken, and
+# no watch in this process got any. See CONTRIBUTING.md.
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 HINTS = [
     {"points": [[40, 50]], "color": "#a03020", "radius": 0},

@@ -4,6 +4,7 @@
  */
 
 import { AB_SCALE } from "./color.js";
+import { leastSquares } from "./pins.js";
 
 const ERRORS = [7.3, 6, 6];
 const PIXELS = [37, 150, 440];
@@ -38,7 +39,7 @@ export function regress(view, known, moved) {
     patches.map((other, column) => kernel(one, other) + (row === column ? NOISE ** 2 : 0)),
   );
   const missing = patches.map((one) => one.slice(5));
-  const weights = solve(alike, missing);
+  const weights = leastSquares(alike, missing);
   const result = new Float32Array(2 * width * height);
   for (let at = 0; at < width * height; at++) {
     const pixel = place(at);
@@ -84,29 +85,4 @@ function together(known, width, read) {
       return sum.map((value) => value / members.length);
     });
   }
-}
-
-/** Solves equations whose matrix is symmetric and positive, by Cholesky's factors. */
-function solve(matrix, right) {
-  const count = matrix.length;
-  const low = matrix.map((row) => row.slice());
-  const result = right.map((row) => row.slice());
-  for (let row = 0; row < count; row++) {
-    for (let column = 0; column <= row; column++) {
-      let value = low[row][column];
-      for (let n = 0; n < column; n++) value -= low[row][n] * low[column][n];
-      low[row][column] = row === column ? Math.sqrt(value) : value / low[column][column];
-    }
-  }
-  for (const one of [0, 1]) {
-    for (let row = 0; row < count; row++) {
-      for (let n = 0; n < row; n++) result[row][one] -= low[row][n] * result[n][one];
-      result[row][one] /= low[row][row];
-    }
-    for (let row = count - 1; row >= 0; row--) {
-      for (let n = row + 1; n < count; n++) result[row][one] -= low[n][row] * result[n][one];
-      result[row][one] /= low[row][row];
-    }
-  }
-  return result;
 }
