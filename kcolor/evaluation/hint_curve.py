@@ -17,7 +17,7 @@ import numpy as np
 
 from kcolor.color.graph import join
 from kcolor.color.host import split_on_host
-from kcolor.color.spread import spread
+from kcolor.color.spread import heard, spread
 from kcolor.data.hints import CENTERED, UNIFORM, draw_corners, reveal
 from kcolor.data.source import Source, open_source
 from kcolor.evaluation.charts import row_colors
@@ -275,13 +275,18 @@ def _answers(predictors, lightness, known):
         alone = predictor.predict_ab(lightness[None])[0]
         yield f"{name} + spread", np.stack([spread(plane, alone, k) for k in known])
         if predictor.takes_known:
-            batch = np.repeat(lightness[None], len(known), axis=0)
-            told = predictor.predict_ab(batch, np.stack(known))
-            pairs = zip(known, told, strict=True)
             yield (
                 f"{name}, hinted",
-                np.stack([spread(plane, alone, k, hinted) for k, hinted in pairs]),
+                np.stack([_told(predictor, lightness, alone, k) for k in known]),
             )
+
+
+def _told(predictor, lightness, alone, known):
+    # As a session does it.
+    hinted = None
+    if heard(known):
+        hinted = predictor.predict_ab(lightness[None], known[None])[0]
+    return spread(lightness[..., 0], alone, known, hinted)
 
 
 def _row(model, counts, means, images):

@@ -140,12 +140,8 @@ def _job(colorizer, source, settings, form, hints):
 def _voice(colorizer):
     # Networks come in files, folders and memory; what they say tells them apart.
     probe = np.random.default_rng(0).integers(0, 256, (96, 144), np.uint8)
-    answers = [colorizer.predict(probe)]
-    if colorizer.network.takes_known:
-        everything = np.ones((*colorizer.view_size(*probe.shape), 3), "float32")
-        answers.append(colorizer.predict(probe, known=everything))
-    told = b"".join(ab.tobytes() for _, ab in answers)
-    return hashlib.sha256(told).hexdigest()
+    _, ab = colorizer.predict(probe)
+    return hashlib.sha256(ab.tobytes()).hexdigest()
 
 
 class _Run:

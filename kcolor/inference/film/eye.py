@@ -91,19 +91,17 @@ class Eye:
         dots = self._dots.get(number)
         if dots and self._hints is not None:
             known = self._hints.draw(view.shape, dots)
-            takes_known = self._colorizer.network.takes_known
-            hinted = self._colors(view, known) if takes_known else None
-            ab = spread(host.lightness(view), ab, known, hinted)
+            # A network that takes known colors is not asked: as these come and go, what
+            # it makes of them would change from frame to frame.
+            ab = spread(host.lightness(view), ab, known)
         motion = None
         if before is not None and not cut and self._is_steady:
             motion = link(before, view)
         return steady.Small(view, ab.astype(np.float16), motion)
 
-    def _colors(self, view, known=None):
-        if known is not None:
-            known = exif.upright(known, self._orientation)
+    def _colors(self, view):
         with self._answering:
-            _, ab = self._colorizer.predict(view, self._orientation, known)
+            _, ab = self._colorizer.predict(view, self._orientation)
         if ab.shape[:2] != view.shape:  # Rounded twice.
             ab = cv2.resize(ab, view.shape[::-1], interpolation=cv2.INTER_LINEAR)
         return ab

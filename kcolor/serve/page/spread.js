@@ -14,15 +14,35 @@ const CHANGE = 3.5;
 const AB_COUNTS = 0.5;
 const REACH = 70;
 const LIGHTNESS_REACH = 30;
-const HEARD = 0.25;
 const HEARD_REACH = 280;
 const HEARD_LIGHTNESS_REACH = 20;
+const FEW = 3;
+const APART = 32;
 const TOLD_REACH = 400;
 const SEAM = 3;
 const ROUNDS = 8;
 const PRECISION = 3;
 const FAR = 1e6;
 const fround = Math.fround;
+
+/**
+ * Says how much counts what a network makes of known colors.
+ * @param {Float32Array} known  As `spread` takes it.
+ * @param {number} width  Pixels in a row.
+ * @returns {number} 1 / areas that are known; 0: the network need not be asked.
+ */
+export function heard(known, width) {
+  let left = [];
+  for (let at = 0; 3 * at < known.length; at++) {
+    if (known[3 * at + 2] > 0) left.push([at % width, Math.floor(at / width)]);
+  }
+  for (let count = 0; count <= FEW; count++) {
+    if (!left.length) return count ? 1 / count : 0;
+    const [x, y] = left[0];
+    left = left.filter((one) => Math.max(Math.abs(one[0] - x), Math.abs(one[1] - y)) >= APART);
+  }
+  return 0;
+}
 
 /**
  * Makes predicted colors agree with known ones.
@@ -56,10 +76,11 @@ export function spread(view, known, hinted) {
   const differs = Float32Array.from(lightness, (own, at) => own - given[2][at] / given[3][at]);
   const moved = Float32Array.from(ab);
   if (hinted) {
+    const share = heard(known, width);
     for (let at = 0; at < moved.length; at++) {
       const pixel = at >> 1;
-      const heard = nearness(length[pixel] / HEARD_REACH, differs[pixel] / HEARD_LIGHTNESS_REACH);
-      moved[at] += HEARD * heard * (hinted[at] - ab[at]);
+      const near = nearness(length[pixel] / HEARD_REACH, differs[pixel] / HEARD_LIGHTNESS_REACH);
+      moved[at] += share * near * (hinted[at] - ab[at]);
     }
   }
   const told = regress({ lightness, ab, width, height }, known, moved);
