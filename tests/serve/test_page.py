@@ -15,8 +15,7 @@ from PIL import Image
 from kcolor.inference.colorizer import Colorizer
 from kcolor.inference.jobs import colorize_bytes
 
-# Slow, though each is not: Chromium and its driver have hung with all cores taken, and
-# no watch in this process got any. See CONTRIBUTING.md.
+# Slow, though each is not: Chromium has hung here, see CONTRIBUTING.md.
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 HINTS = [
     {"points": [[40, 50]], "color": "#a03020", "radius": 0},
