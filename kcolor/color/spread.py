@@ -39,7 +39,9 @@ _SEAM = 3.0
 # Ways that turn more often than this are rare and long.
 _ROUNDS = 8
 _PRECISION = 3.0
-_FAR = np.float32(1e6)
+_FAR = 1e6
+# Lengths are whole numbers of 1 / _UNITS.
+_UNITS = 1024
 
 
 def heard(known: np.ndarray) -> float:
@@ -139,39 +141,40 @@ def _shortest_ways(mask, right, down):
     # Length of the shortest way to a known pixel, and which one that is, by its place
     # in the flat picture. Sweeps to all four sides until nothing changes; along rows
     # each is one running minimum, of lengths less the way walked so far.
-    length = np.where(mask, np.float32(0), _FAR)
-    nearest = np.arange(mask.size, dtype="int32").reshape(mask.shape)
-    walked = np.zeros_like(length)
+    # Both in one number, whole lengths times `count` and the place: the least of those
+    # has the shortest way. Float64 holds them exactly, here and in JavaScript.
+    count = float(mask.size)
+    right, down = (
+        np.floor(steps.astype("float64") * _UNITS + 0.5) * count
+        for steps in (right, down)
+    )
+    ways = np.arange(count).reshape(mask.shape)
+    ways[~mask] += _FAR * _UNITS * count
+    walked = np.zeros_like(ways)
     np.cumsum(right, axis=1, out=walked[:, 1:])
     for _ in range(_ROUNDS):
-        before = length.copy()
-        _sweep_rows(length, nearest, walked)
-        _sweep_rows(length[:, ::-1], nearest[:, ::-1], -walked[:, ::-1])
-        _sweep_columns(length, nearest, down)
-        _sweep_columns(length[::-1], nearest[::-1], down[::-1])
-        if np.abs(before - length).max() < _PRECISION:
+        before = ways.copy()
+        _sweep_rows(ways, walked)
+        _sweep_rows(ways[:, ::-1], -walked[:, ::-1])
+        _sweep_columns(ways, down)
+        _sweep_columns(ways[::-1], down[::-1])
+        if (before - ways).max() < _PRECISION * _UNITS * count:
             break
-    return np.maximum(length, 0), nearest
+    length, nearest = np.divmod(ways, count)
+    return (length / _UNITS).astype("float32"), nearest.astype("int32")
 
 
-def _sweep_rows(length, nearest, walked):
-    own = length - walked
-    best = np.minimum.accumulate(own, axis=1)
-    # Where the minimum was last set is where the way comes from.
-    origin = np.arange(own.shape[1], dtype="int32") * (own <= best)
-    origin = np.maximum.accumulate(origin, axis=1)
-    nearest[:] = np.take_along_axis(nearest, origin, axis=1)
-    np.add(best, walked, out=length)
+def _sweep_rows(ways, walked):
+    own = ways - walked
+    np.minimum.accumulate(own, axis=1, out=own)
+    np.add(own, walked, out=ways)
 
 
-def _sweep_columns(length, nearest, down):
-    way = np.empty_like(length[0])
-    shorter = np.empty(way.shape, bool)
-    for y in range(1, len(length)):
-        np.add(length[y - 1], down[y - 1], out=way)
-        np.less(way, length[y], out=shorter)
-        np.copyto(length[y], way, where=shorter)
-        np.copyto(nearest[y], nearest[y - 1], where=shorter)
+def _sweep_columns(ways, down):
+    way = np.empty_like(ways[0])
+    for y in range(1, len(ways)):
+        np.add(ways[y - 1], down[y - 1], out=way)
+        np.minimum(ways[y], way, out=ways[y])
 
 
 def _smooth(planes, right, down):

@@ -2,8 +2,9 @@
  * Known colors, spread over the small view along equal lightness, up to the edges: the
  * twin of `kcolor/color/spread.py`, where the numbers are explained.
  *
- * What a reader would get wrong: sums that decide which known pixel is nearest are
- * rounded to 32 bits as NumPy does it; otherwise ties fall to another side.
+ * What a reader would get wrong: what decides which known pixel is nearest are whole
+ * numbers, made of steps that are rounded to 32 bits as NumPy does it; otherwise ties
+ * fall to another side.
  */
 
 import { AB_SCALE, LIGHTNESS_SCALE, transpose } from "./color.js";
@@ -23,6 +24,7 @@ const SEAM = 3;
 const ROUNDS = 8;
 const PRECISION = 3;
 const FAR = 1e6;
+const UNITS = 1024;
 const fround = Math.fround;
 
 /**
@@ -124,61 +126,51 @@ function stepLengths(planes, width, height) {
   return result;
 }
 
-/** Shortest ways to known pixels, and which one each leads to: sweeps to all sides. */
+/**
+ * Shortest ways to known pixels, and which one each leads to: sweeps to all sides. Both
+ * are in one number, whole lengths times `count` and the place.
+ */
 function shortestWays(mask, right, down, width, height) {
   const count = width * height;
-  const length = Float32Array.from(mask, (known) => (known ? 0 : FAR));
-  const nearest = Int32Array.from({ length: count }, (_, at) => at);
-  const walked = new Float32Array(count);
-  for (let y = 0; y < height; y++) {
-    for (let x = 1; x < width; x++) {
-      walked[y * width + x] = walked[y * width + x - 1] + right[y * (width - 1) + x - 1];
-    }
-  }
+  const [rights, downs] = [right, down].map((steps) =>
+    Float64Array.from(steps, (step) => Math.floor(step * UNITS + 0.5) * count),
+  );
+  const ways = Float64Array.from(mask, (known, at) => (known ? 0 : FAR * UNITS * count) + at);
   for (let round = 0; round < ROUNDS; round++) {
-    const before = length.slice();
-    for (let y = 0; y < height; y++) {
-      sweepRow(length, nearest, walked, y * width, 1, width, 1);
-      sweepRow(length, nearest, walked, (y + 1) * width - 1, -1, width, -1);
-    }
-    sweepColumns(length, nearest, down, width, height, 1);
-    sweepColumns(length, nearest, down, width, height, -1);
+    const before = ways.slice();
+    sweepRows(ways, rights, width, height, 1);
+    sweepRows(ways, rights, width, height, -1);
+    sweepColumns(ways, downs, width, height, 1);
+    sweepColumns(ways, downs, width, height, -1);
     let change = 0;
-    for (let at = 0; at < count; at++) {
-      change = Math.max(change, Math.abs(before[at] - length[at]));
-    }
-    if (change < PRECISION) break;
+    for (let at = 0; at < count; at++) change = Math.max(change, before[at] - ways[at]);
+    if (change < PRECISION * UNITS * count) break;
   }
-  for (let at = 0; at < count; at++) length[at] = Math.max(length[at], 0);
-  return { length, nearest };
+  return {
+    length: Float32Array.from(ways, (way) => Math.floor(way / count) / UNITS),
+    nearest: Int32Array.from(ways, (way) => way % count),
+  };
 }
 
-function sweepRow(length, nearest, walked, first, step, count, sign) {
-  let best = Infinity;
-  let origin = 0;
-  for (let n = 0, at = first; n < count; n++, at += step) {
-    const way = sign * walked[at];
-    const own = fround(length[at] - way);
-    if (own <= best) {
-      best = own;
-      origin = nearest[at];
+function sweepRows(ways, right, width, height, direction) {
+  for (let y = 0; y < height; y++) {
+    for (let n = 1; n < width; n++) {
+      const x = direction > 0 ? n : width - 1 - n;
+      const from = x - direction;
+      const way = ways[y * width + from] + right[y * (width - 1) + Math.min(x, from)];
+      if (way < ways[y * width + x]) ways[y * width + x] = way;
     }
-    nearest[at] = origin;
-    length[at] = best + way;
   }
 }
 
-function sweepColumns(length, nearest, down, width, height, direction) {
+function sweepColumns(ways, down, width, height, direction) {
   for (let n = 1; n < height; n++) {
     const y = direction > 0 ? n : height - 1 - n;
     const from = y - direction;
     const step = Math.min(y, from);
     for (let x = 0; x < width; x++) {
-      const way = fround(length[from * width + x] + down[x * (height - 1) + step]);
-      if (way < length[y * width + x]) {
-        length[y * width + x] = way;
-        nearest[y * width + x] = nearest[from * width + x];
-      }
+      const way = ways[from * width + x] + down[x * (height - 1) + step];
+      if (way < ways[y * width + x]) ways[y * width + x] = way;
     }
   }
 }
