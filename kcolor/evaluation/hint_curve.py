@@ -17,7 +17,7 @@ import numpy as np
 
 from kcolor.color.graph import join
 from kcolor.color.host import split_on_host
-from kcolor.color.spread import heard, spread
+from kcolor.color.spread import is_heard, spread
 from kcolor.data.hints import CENTERED, UNIFORM, draw_corners, reveal
 from kcolor.data.source import Source, open_source
 from kcolor.evaluation.charts import row_colors
@@ -284,7 +284,7 @@ def _answers(predictors, lightness, known):
 def _told(predictor, lightness, alone, known):
     # As a session does it.
     hinted = None
-    if heard(known):
+    if is_heard(known):
         hinted = predictor.predict_ab(lightness[None], known[None])[0]
     return spread(lightness[..., 0], alone, known, hinted)
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kcolor.color.spread import heard, spread
+from kcolor.color.spread import is_heard, spread
 from kcolor.images import exif
 from kcolor.inference.hints import as_hints, draw_hints
 
@@ -16,7 +16,7 @@ class Session:
     """What stays the same while a person puts colors right; not for several threads.
 
     The network runs once; one that takes known colors itself runs again for each set of
-    few of them. What hints ask for is kept exactly either way.
+    them that lies in one area. What hints ask for is kept exactly either way.
 
     Example:
         >>> session = Colorizer().session(gray)
@@ -69,7 +69,7 @@ class Session:
             return colorizer.merge(pixels, view, ab, saturation=saturation, out=out)
         factor = colorizer.saturation if saturation is None else saturation
         hinted = None
-        if colorizer.network.takes_known and heard(known):
+        if colorizer.network.takes_known and is_heard(known):
             _, hinted = colorizer.predict(pixels, self._orientation, known, view)
             hinted = hinted * np.float32(factor)
         known = np.ascontiguousarray(exif.as_stored(known, self._orientation))

@@ -3,9 +3,10 @@
 import time
 
 import numpy as np
+import pytest
 from known_pixels import known_at
 
-from kcolor.color.spread import heard, spread
+from kcolor.color.spread import is_heard, spread
 
 
 def flat(height=64, width=96, lightness=0.1):
@@ -102,18 +103,14 @@ def test_the_work_hardly_grows_with_the_number_of_hints():
     assert seconds(20_000) < 1.5 * seconds(100)
 
 
-def test_a_network_is_heard_less_the_more_areas_are_known():
-    # Pixels less than 32 apart, in rows and in columns, are one area.
-    places = {"p5_5": (0, 0), "p5_36": (0, 0), "p5_70": (0, 0), "p200_5": (0, 0)}
-    shares = [
-        heard(known_at((256, 256), **dict(list(places.items())[:count])))
-        for count in range(5)
-    ]
-    assert shares == [0, 1, 1, 1 / 2, 1 / 3]
-    assert heard(known_at((256, 256), p5_5=(0, 0), p200_36=(0, 0))) == 1 / 2
-    assert heard(known_at((256, 256), **places, p200_200=(0, 0))) == 0
-    everything = np.ones((256, 256, 3), "float32")
-    assert heard(everything) == 0
+@pytest.mark.parametrize("turn", [lambda x: x, lambda x: x.swapaxes(0, 1)])
+def test_a_network_is_heard_about_one_small_area(turn):
+    def heard(**places):
+        return is_heard(turn(known_at((256, 128), **places)))
+
+    assert heard(p5_5=(0, 0)) and heard(p5_5=(0, 0), p36_9=(0, 0), p30_36=(0, 0))
+    assert not heard(p5_5=(0, 0), p37_9=(0, 0))
+    assert not heard() and not is_heard(np.ones((256, 128, 3), "float32"))
 
 
 def heard_at_hint(lightness):

@@ -8,7 +8,7 @@ import { drawHints } from "./hints.js";
 import * as metadata from "./metadata.js";
 import { load } from "./network.js";
 import { decode, reduce } from "./photo.js";
-import { heard, spread } from "./spread.js";
+import { isHeard, spread } from "./spread.js";
 import { choose, cut, fit, shrink, surround } from "./view.js";
 
 /** What is shown meanwhile has at most this many pixels; a download has all. */
@@ -112,7 +112,7 @@ async function draw(pixels, { saturation, hints }) {
   }
   // Known colors stay as they are; saturation is the network's.
   const saturated = (ab) => ab.map((value) => value * saturation);
-  const asked = predict && heard(known, view.width) > 0;
+  const asked = predict && isHeard(known, view.width);
   const hinted = asked ? saturated(await predict(known)) : undefined;
   const ab = spread({ ...view, ab: saturated(view.ab) }, known, hinted);
   const points = pins.points.map(([x, y]) => [

@@ -17,8 +17,7 @@ const REACH = 70;
 const LIGHTNESS_REACH = 30;
 const HEARD_REACH = 280;
 const HEARD_LIGHTNESS_REACH = 20;
-const FEW = 3;
-const APART = 32;
+const AREA = 32;
 const TOLD_REACH = 400;
 const SEAM = 3;
 const ROUNDS = 8;
@@ -28,22 +27,21 @@ const UNITS = 1024;
 const fround = Math.fround;
 
 /**
- * Says how much counts what a network makes of known colors.
+ * Says whether to ask a network what it makes of known colors.
  * @param {Float32Array} known  As `spread` takes it.
  * @param {number} width  Pixels in a row.
- * @returns {number} 1 / areas that are known; 0: the network need not be asked.
+ * @returns {boolean} Whether colors are known in one small area and nowhere else.
  */
-export function heard(known, width) {
-  let left = [];
+export function isHeard(known, width) {
+  let [left, right, top, bottom] = [Infinity, -Infinity, Infinity, -Infinity];
   for (let at = 0; 3 * at < known.length; at++) {
-    if (known[3 * at + 2] > 0) left.push([at % width, Math.floor(at / width)]);
+    if (!known[3 * at + 2]) continue;
+    const [x, y] = [at % width, Math.floor(at / width)];
+    [left, right] = [Math.min(left, x), Math.max(right, x)];
+    [top, bottom] = [Math.min(top, y), Math.max(bottom, y)];
   }
-  for (let count = 0; count <= FEW; count++) {
-    if (!left.length) return count ? 1 / count : 0;
-    const [x, y] = left[0];
-    left = left.filter((one) => Math.max(Math.abs(one[0] - x), Math.abs(one[1] - y)) >= APART);
-  }
-  return 0;
+  const size = Math.max(right - left, bottom - top);
+  return size >= 0 && size < AREA;
 }
 
 /**
@@ -78,11 +76,10 @@ export function spread(view, known, hinted) {
   const differs = Float32Array.from(lightness, (own, at) => own - given[2][at] / given[3][at]);
   const moved = Float32Array.from(ab);
   if (hinted) {
-    const share = heard(known, width);
     for (let at = 0; at < moved.length; at++) {
       const pixel = at >> 1;
       const near = nearness(length[pixel] / HEARD_REACH, differs[pixel] / HEARD_LIGHTNESS_REACH);
-      moved[at] += share * near * (hinted[at] - ab[at]);
+      moved[at] += near * (hinted[at] - ab[at]);
     }
   }
   const told = regress({ lightness, ab, width, height }, known, moved);

@@ -320,7 +320,7 @@ def test_hints_in_a_turned_film_are_where_they_are_in_a_level_one(
 def test_what_a_network_makes_of_hints_is_left_out_of_films(
     tmp_path, hinted_tflite, grays
 ):
-    # It changes with their number, which changes from frame to frame.
+    # It would change from frame to frame, as they come and go.
     colorizer = Colorizer(hinted_tflite, threads=1)
     write_film(tmp_path / "film.mkv", grays[:6])
     hints = KnownColors(as_hints([{"x": 150, "y": 10, "color": "#c02020"}]), "film")
