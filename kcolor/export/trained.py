@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from kcolor.files import replacing
+from kcolor.models.surgery import under_policy
 
 # Bits of a kernel's mantissa beside the first, which float32 does not store. The
 # rounding is 0.6% of a weight (root mean square).
@@ -24,7 +25,8 @@ def write_trained(network: keras.Model, path: Path | str) -> None:
     """Writes a network at about a third of the usual size.
 
     Any Keras reads the file: its HDF5 part is compressed, and kernels are rounded so
-    that there is something to compress. Biases and statistics stay as they are.
+    that there is something to compress. Biases and statistics stay as they are. It
+    computes in float32, whatever it was trained in, and so alike with every backend.
 
     Args:
         network: `keras.Model` of float32 weights, not compiled.
@@ -40,7 +42,7 @@ def write_trained(network: keras.Model, path: Path | str) -> None:
             f"`kcolor.runtimes.keras.load_model` loads one. Received: {network.name}"
         )
     with replacing(path) as temporary:
-        network.save(temporary)
+        under_policy(network, "float32").save(temporary)
         whole = io.BytesIO(temporary.read_bytes())
         with zipfile.ZipFile(whole) as old, zipfile.ZipFile(temporary, "w") as new:
             for member in old.namelist():

@@ -7,6 +7,7 @@ from small_network import build_small
 from kcolor.export.trained import write_trained
 from kcolor.models import build_mobile
 from kcolor.models.known import takes_known
+from kcolor.models.surgery import under_policy
 from kcolor.runtimes.keras import load_model
 
 
@@ -45,6 +46,14 @@ def test_the_file_is_small_and_takes_what_the_network_takes(tmp_path):
     size = (tmp_path / "mobile.keras").stat().st_size
     assert size < 1.8 * network.count_params()
     assert takes_known(load_model(tmp_path / "mobile.keras"))
+
+
+def test_the_file_computes_in_float32(tmp_path):
+    network = under_policy(build_small(), "mixed_bfloat16")
+    write_trained(network, tmp_path / "small.keras")
+    layers = load_model(tmp_path / "small.keras").layers
+    assert {layer.compute_dtype for layer in layers} == {"float32"}
+    assert "bfloat16" in {layer.compute_dtype for layer in network.layers}
 
 
 def test_an_optimizer_is_not_shipped(tmp_path):
