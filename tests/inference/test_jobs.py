@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 import pytest
+from interrupts import heed
 
 import kcolor
 from kcolor.errors import DataError
@@ -42,8 +43,7 @@ def _start(album, out, model, *more):
         list(map(str, command)),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        # A terminal sends Ctrl-C; a background process of some shells ignores it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=heed,
     )
 
 

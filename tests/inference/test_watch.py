@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import cv2
 import pytest
+from interrupts import heed
 from photographs import photograph
 
 from kcolor.errors import DataError
@@ -106,8 +107,7 @@ def test_the_command_colors_what_arrives_and_ends_whole(folder, tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A terminal sends Ctrl-C; a background process of some shells ignores it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=heed,
     )
     with ended(process):
         assert "Watching" in process.stderr.readline()
