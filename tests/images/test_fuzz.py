@@ -30,6 +30,7 @@ from kcolor.process import silent_libraries
 from kcolor.inference.colorizer import Colorizer
 
 model, count, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+lossless = sys.argv[4:] == ["lossless"]
 rng = random.Random(seed)
 
 
@@ -101,6 +102,25 @@ whole = [
     (".ppm", pillow(cat, "PPM")),
     (".ppm", b"P2\n3 2\n255\n1 2 3\n4 5 6\n"),
 ]
+if lossless:
+    whole = [
+        (".jpg", pillow(gray, "JPEG")),
+        (".jpg", pillow(gray, "JPEG", progressive=True, exif=exif)),
+        (".jpg", pillow(gray, "JPEG", restart_marker_rows=2)),
+        (".jpg", pillow(cat, "JPEG", subsampling=0)),
+        (".jpg", pillow(cat, "JPEG", subsampling=1, restart_marker_blocks=3)),
+        (".jpg", pillow(cat, "JPEG", subsampling=2, progressive=True)),
+        (".jpg", pillow(cat.resize((33, 47)), "JPEG", optimize=True)),
+        (".jpg", pillow(cat, "JPEG", quality=100, icc_profile=profile)),
+    ]
+settings = Settings(lossless_luma=lossless)
+
+
+def luma_of(path):
+    # By another reader than the one that is tested.
+    with Image.open(path) as image:
+        image.draft("L", image.size)
+        return np.asarray(image)
 
 
 def damaged(content):
@@ -141,7 +161,7 @@ def too_slow(*_):
 
 signal.signal(signal.SIGALRM, too_slow)
 colorizer = Colorizer(model, threads=1)
-found = {"pictures": 0, "refused": 0, "bad": [], "slowest": 0.0}
+found = {"pictures": 0, "refused": 0, "bad": [], "slowest": 0.0, "kept": 0}
 with silent_libraries(), tempfile.TemporaryDirectory() as folder:
     folder = Path(folder)
     for number in range(count):
@@ -150,9 +170,13 @@ with silent_libraries(), tempfile.TemporaryDirectory() as folder:
         source.write_bytes(damaged(content))
         signal.setitimer(signal.ITIMER_REAL, 10)
         try:
-            colorize_file(colorizer, Job(source, target), Settings())
+            luma = colorize_file(colorizer, Job(source, target), settings)
             with Image.open(target) as image:
                 image.load()
+            if luma == "kept":
+                found["kept"] += 1
+                if not np.array_equal(luma_of(source), luma_of(target)):
+                    found["bad"].append([number, "another luma"])
             target.unlink()
             found["pictures"] += 1
         except DataError as error:
@@ -190,9 +214,9 @@ print(json.dumps(found))
 """
 
 
-def _fuzz(model, count, seed):
+def _fuzz(model, count, seed, *more):
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(model), str(count), str(seed)],
+        [sys.executable, "-c", SCRIPT, str(model), str(count), str(seed), *more],
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[2],
@@ -204,12 +228,19 @@ def _fuzz(model, count, seed):
     # Both happen: the damage is neither too small nor too great to be a test.
     assert min(found["pictures"], found["refused"]) > count / 10
     assert found["slowest"] < 10 and found["peak_mb"] < 1000
-    assert done.stderr == ""
+    said = [line for line in done.stderr.splitlines() if "luma is not" not in line]
+    assert not said
     return found
 
 
 def test_damaged_files_end_in_a_picture_or_one_line(any_size_tflite):
     _fuzz(any_size_tflite, 240, seed=1)
+
+
+@pytest.mark.parametrize("count", [96, pytest.param(2000, marks=pytest.mark.slow)])
+def test_damaged_jpegs_keep_their_luma_or_go_the_ordinary_way(any_size_tflite, count):
+    found = _fuzz(any_size_tflite, count, 3, "lossless")
+    assert found["kept"] > count / 10
 
 
 @pytest.mark.slow
