@@ -92,10 +92,10 @@ class _Shard(click.ParamType):
     help=f"Of {_QUALITIES}, and of films (default: 80).",
 )
 @click.option(
-    "--lossless-luma",
-    is_flag=True,
+    "--lossless-luma/--no-lossless-luma",
+    default=None,
     help="JPEG to JPEG: keep the photograph's own gray picture bit for bit, and add "
-    "colors to it.",
+    "colors to it.  [default: of gray JPEGs, unless --quality is given]",
 )
 @click.option(
     "--steady",

@@ -104,6 +104,11 @@ class Photo:
         return height, width
 
     @property
+    def is_gray(self) -> bool:
+        """Whether the first page has one channel of 8 bits."""
+        return self._image.mode == "L"
+
+    @property
     def megapixels(self) -> float:
         """Megapixels of the first page; of an animation, of all its frames."""
         frames = self.pages if self._row.pages == "animation" else 1

@@ -43,7 +43,8 @@ class Settings:
         compare: Put the photograph before and after side by side.
         max_megapixels: Refuse larger pages.
         hints: Known colors of the photograph, as from `hints.as_hints`.
-        lossless_luma: Keep a JPEG's luma as it is coded, where that can be done.
+        lossless_luma: Keep a JPEG's luma as it is coded, where that can be done; None:
+            that of a gray JPEG, unless a quality is asked for.
         film: How films are colorized and written.
     """
 
@@ -53,7 +54,7 @@ class Settings:
     compare: bool = False
     max_megapixels: float = opening.MAX_MEGAPIXELS
     hints: tuple[Hint | HintPicture, ...] = ()
-    lossless_luma: bool = False
+    lossless_luma: bool | None = None
     film: FilmSettings = field(default_factory=FilmSettings)
 
 
@@ -285,13 +286,15 @@ def _convert(
     settings: Settings,
 ) -> str | None:
     said = None
-    if settings.lossless_luma:
+    is_asked = settings.lossless_luma
+    if is_asked or (is_asked is None and _is_gray_jpeg(photo, kind, settings)):
         try:
             keep_luma(colorizer, photo, file, kind, settings)
             return "kept"
         except DataError as error:
             said = f"not kept: {error}"
-            _log.warning("%s: luma is %s", photo.name, said)
+            if is_asked:
+                _log.warning("%s: luma is %s", photo.name, said)
     pages = (_colorize_page(colorizer, page, settings) for page in photo.read())
     try:
         encode.write(file, pages, kind, settings.quality)
@@ -302,6 +305,12 @@ def _convert(
             raise
         raise DataError(f"{photo.name}: {error}") from error
     return said
+
+
+def _is_gray_jpeg(photo, kind, settings):
+    # What loses nothing by the lossless way, which is the faster one.
+    both_jpeg = photo.format == kind == "JPEG"
+    return both_jpeg and photo.is_gray and settings.quality is None
 
 
 def _colorize_page(colorizer, page, settings):

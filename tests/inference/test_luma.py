@@ -16,6 +16,7 @@ from kcolor.inference.jobs import Settings, run_job
 from kcolor.inference.plan import Job
 
 HEIGHT, WIDTH = 69, 106
+_SEVERAL = "not kept: the result is of several pictures"
 
 
 @pytest.fixture(scope="module")
@@ -144,10 +145,30 @@ def test_the_kind_of_photograph_decides(tmp_path, colorizer, mode, profile, reas
     assert np.ptp(decode.load(target).astype(int), axis=2).mean() > 3
 
 
-def test_nobody_is_told_who_did_not_ask(tmp_path, colorizer):
-    source = _save(tmp_path / "a.jpg", _gray())
-    status = run_job(colorizer, Job(source, tmp_path / "b.jpg"), Settings())
-    assert (status.status, status.luma) == ("written", None)
+@pytest.mark.parametrize(
+    ("name", "mode", "settings", "luma"),
+    [
+        ("a.jpg", "L", {}, "kept"),
+        ("a.jpg", "L", {"lossless_luma": False}, None),
+        ("a.jpg", "L", {"quality": 60}, None),
+        ("a.jpg", "L", {"compare": True}, _SEVERAL),
+        ("a.jpg", "L", {"kind": "PNG"}, None),
+        ("a.jpg", "RGB", {}, None),
+        ("a.png", "L", {}, None),
+    ],
+)
+def test_gray_jpegs_keep_their_luma_unless_something_else_is_asked_for(
+    tmp_path, colorizer, caplog, name, mode, settings, luma
+):
+    source = _save(tmp_path / name, _gray(), mode)
+    settings = Settings(**settings)
+    suffix = ".png" if settings.kind == "PNG" else source.suffix
+    job = Job(source, tmp_path / f"b{suffix}")
+    status = run_job(colorizer, job, settings)
+    assert (status.status, status.luma) == ("written", luma)
+    assert not caplog.records
+    if luma == "kept":
+        np.testing.assert_array_equal(_luma(job.target), _luma(source))
 
 
 @pytest.mark.skipif(
