@@ -123,8 +123,8 @@ def _stages(path, model):
         image.load()
         return image
 
-    def codec_encode():
-        image.save(io.BytesIO(), "JPEG", quality=95, subsampling=0)
+    def codec_encode(subsampling=0):
+        image.save(io.BytesIO(), "JPEG", quality=95, subsampling=subsampling)
 
     stages["decode"], page = _best(read)
     stages["view + network"], (view, ab) = _best(lambda: colorizer.predict(page.pixels))
@@ -140,6 +140,7 @@ def _stages(path, model):
     stages["times codec only"] = {
         key: stages["all stages"][key] / floor[key] for key in floor
     }
+    stages |= _halved(colorizer, stages, read(), lambda: codec_encode(2))
     stages |= _lossless(path, colorizer, floor)
     rival = _scikit_image(data, view, ab)
     if rival:
@@ -155,6 +156,25 @@ def _keep_freed_memory():
         keep_freed_memory(shared=True)
     except (ImportError, TypeError):
         return
+
+
+def _halved(colorizer, stages, page, codec_encode):
+    # As the command writes a large JPEG, beside codecs that write the same kind.
+    try:
+        from kcolor.inference.halved import write_halved
+    except ImportError:
+        return {}  # A former release.
+    rows = {}
+    colored, _ = _best(lambda: write_halved(colorizer, page, io.BytesIO()))
+    rows["network to encode, chroma halved"] = colored
+    whole = rows["all stages, chroma halved"] = _sum([stages["decode"], colored])
+    encoded, _ = _best(codec_encode)
+    floor = _sum([stages["codec only: decode"], encoded])
+    rows["codec only, chroma halved"] = floor
+    rows["chroma halved, times codec only"] = {
+        key: whole[key] / floor[key] for key in floor
+    }
+    return rows
 
 
 def _lossless(path, colorizer, floor):

@@ -23,6 +23,7 @@ from kcolor.errors import DataError, one_line
 from kcolor.images import decode, encode, exif, formats, opening
 from kcolor.inference.colorizer import Colorizer, shared
 from kcolor.inference.film.settings import FilmSettings, is_film
+from kcolor.inference.halved import may_be_halved, write_halved
 from kcolor.inference.hints import Hint, HintPicture, as_hints
 from kcolor.inference.luma import keep_luma
 from kcolor.inference.plan import STANDARD, Job, kind_of
@@ -295,9 +296,8 @@ def _convert(
             said = f"not kept: {error}"
             if is_asked:
                 _log.warning("%s: luma is %s", photo.name, said)
-    pages = (_colorize_page(colorizer, page, settings) for page in photo.read())
     try:
-        encode.write(file, pages, kind, settings.quality)
+        _write(colorizer, photo, file, kind, settings)
     except MemoryError as error:
         raise DataError(f"{photo.name}: not enough memory") from error
     except DataError as error:
@@ -305,6 +305,20 @@ def _convert(
             raise
         raise DataError(f"{photo.name}: {error}") from error
     return said
+
+
+def _write(colorizer, photo, file, kind, settings):
+    pages = photo.read()
+    if kind == "JPEG" and photo.pages == 1 and not (settings.hints or settings.compare):
+        page = next(pages)
+        if isinstance(colorizer, Future):
+            colorizer = colorizer.result()
+        if may_be_halved(page, colorizer):
+            write_halved(colorizer, page, file, settings.quality, settings.saturation)
+            return
+        pages = iter([page])
+    colored = (_colorize_page(colorizer, page, settings) for page in pages)
+    encode.write(file, colored, kind, settings.quality)
 
 
 def _is_gray_jpeg(photo, kind, settings):

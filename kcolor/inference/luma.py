@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # From this short side on, half of it is still twice what a network looks at: chroma of
 # a gray photograph is then of half its size. Below, as the ordinary way has it.
-_LARGE = 1024
+LARGE = 1024
 
 
 def keep_luma(
@@ -54,7 +54,7 @@ def keep_luma(
         raise DataError("the result is of several pictures")
     data = photo.read_jpeg()
     luma = jpeg.luma_of(data)
-    is_large = min(luma.height, luma.width) >= _LARGE
+    is_large = min(luma.height, luma.width) >= LARGE
     sampling = luma.sampling or ((2, 2) if is_large else (1, 1))
     # A hint names a pixel of the whole picture.
     step = 2 if is_large and sampling == (2, 2) and not settings.hints else 1
@@ -66,7 +66,7 @@ def keep_luma(
     session = colorizer.session(page.pixels, page.orientation)
     color = session(settings.hints, settings.saturation)
     planes = [
-        _coded(_shrunk(plane, sampling, step), luma.is_progressive, settings.quality)
+        code(_shrunk(plane, sampling, step), settings.quality, luma.is_progressive)
         for plane in chroma(color, page.pixels)
     ]
     result = jpeg.join(luma, planes, sampling)
@@ -89,7 +89,22 @@ def _shrunk(plane, sampling, step):
     return cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def _coded(plane, is_progressive, quality):
+def code(
+    plane: np.ndarray, quality: int | None, is_progressive: bool = False
+) -> jpeg.Jpeg:
+    """Codes luma or chroma as a gray JPEG.
+
+    Args:
+        plane: uint8 array of shape `(height, width)`.
+        quality: 1 to 100; None: the format's default.
+        is_progressive: Whether in several scans, each finer than the one before.
+
+    Returns:
+        Its scans.
+
+    Raises:
+        DataError: If it cannot be coded.
+    """
     options = [cv2.IMWRITE_JPEG_PROGRESSIVE, int(is_progressive)]
     options += [
         cv2.IMWRITE_JPEG_QUALITY,
@@ -97,5 +112,5 @@ def _coded(plane, is_progressive, quality):
     ]
     done, data = cv2.imencode(".jpg", plane, options)
     if not done:
-        raise DataError("its chroma cannot be coded")
+        raise DataError("it cannot be coded as JPEG")
     return jpeg.parse(data.tobytes())
