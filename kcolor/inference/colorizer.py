@@ -117,12 +117,19 @@ class Colorizer:
             return self.session(pixels)(hints, saturation)
         return self.merge(pixels, *self.predict(pixels), saturation=saturation)
 
-    def session(self, image: np.ndarray, orientation: int = 1) -> "Session":
+    def session(
+        self,
+        image: np.ndarray,
+        orientation: int = 1,
+        size: tuple[int, int] | None = None,
+    ) -> "Session":
         """Keeps one picture, to colorize it with one set of hints after another.
 
         Args:
             image: As for a call.
             orientation: EXIF orientation of `image`; hints refer to it upright.
+            size: `(height, width)` of the photograph whose pixels hints name, if
+                `image` is a smaller copy; None: its own.
 
         Returns:
             `kcolor.inference.session.Session`.
@@ -132,7 +139,7 @@ class Colorizer:
         """
         from kcolor.inference.session import Session
 
-        return Session(self, _as_pixels(image), orientation)
+        return Session(self, _as_pixels(image), orientation, size)
 
     def predict(
         self,

@@ -7,7 +7,7 @@ the photograph's own luma at full size. Beside the merge of all pixels, in 12 me
 with grain: 0.6 CIEDE2000 apart, L* 0.14, in 62% of the processor time.
 """
 
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -31,6 +31,7 @@ def write_halved(
     file: BinaryIO,
     quality: int | None = None,
     saturation: float | None = None,
+    hints: Any = None,
 ) -> None:
     """Colorizes a page and writes it as a JPEG with chroma of half its size.
 
@@ -40,22 +41,28 @@ def write_halved(
         file: Binary file that takes the result.
         quality: 1 to 100; None: the format's default.
         saturation: Factor of a* and b*; None: the colorizer's own.
+        hints: Known colors, see `kcolor.inference.hints.as_hints`.
 
     Raises:
         DataError: If it cannot be written as JPEG.
+        ValueError: If a hint lies outside.
     """
-    view, ab = colorizer.predict(page.pixels, page.orientation)
-    height, width = page.pixels.shape[:2]
-    pixels = cv2.copyMakeBorder(
-        page.pixels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE
-    )
+    colors = colorizer.session(page.pixels, page.orientation).colors(hints, saturation)
+    if colors["known"] is not None:
+        points, ab = colors["known"]
+        colors["known"] = points // 2, ab
+    pixels, (height, width) = page.pixels, page.pixels.shape[:2]
+    if height % 2 or width % 2:
+        pixels = cv2.copyMakeBorder(
+            pixels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE
+        )
     luma = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     half = luma.shape[1] // 2, luma.shape[0] // 2
     before = cv2.resize(luma, half, interpolation=cv2.INTER_AREA)
     small = before
     if pixels.ndim == 3:
         small = cv2.resize(pixels, half, interpolation=cv2.INTER_AREA)
-    color = colorizer.merge(small, view, ab, saturation=saturation)
+    color = colorizer.merge(small, **colors)
     after, red, blue = cv2.split(cv2.cvtColor(color, cv2.COLOR_RGB2YCrCb))
     # 128 is no change; none is as large as 127.
     change = cv2.addWeighted(after, 1, before, -1, 128)

@@ -309,12 +309,13 @@ def _convert(
 
 def _write(colorizer, photo, file, kind, settings):
     pages = photo.read()
-    if kind == "JPEG" and photo.pages == 1 and not (settings.hints or settings.compare):
+    if kind == "JPEG" and photo.pages == 1 and not settings.compare:
         page = next(pages)
         if isinstance(colorizer, Future):
             colorizer = colorizer.result()
         if may_be_halved(page, colorizer):
-            write_halved(colorizer, page, file, settings.quality, settings.saturation)
+            look = settings.quality, settings.saturation, settings.hints
+            write_halved(colorizer, page, file, *look)
             return
         pages = iter([page])
     colored = (_colorize_page(colorizer, page, settings) for page in pages)

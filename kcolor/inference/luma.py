@@ -56,14 +56,14 @@ def keep_luma(
     luma = jpeg.luma_of(data)
     is_large = min(luma.height, luma.width) >= LARGE
     sampling = luma.sampling or ((2, 2) if is_large else (1, 1))
-    # A hint names a pixel of the whole picture.
-    step = 2 if is_large and sampling == (2, 2) and not settings.hints else 1
+    step = 2 if is_large and sampling == (2, 2) else 1
     page = photo.read_luma(step)
     if isinstance(colorizer, Future):
         colorizer = colorizer.result()
     if colorizer.blend != 1:
         raise DataError("it is blended with the photograph")
-    session = colorizer.session(page.pixels, page.orientation)
+    size = luma.height, luma.width
+    session = colorizer.session(page.pixels, page.orientation, size)
     color = session(settings.hints, settings.saturation)
     planes = [
         code(_shrunk(plane, sampling, step), settings.quality, luma.is_progressive)

@@ -24,12 +24,17 @@ class Session:
     """
 
     def __init__(
-        self, colorizer: "Colorizer", pixels: np.ndarray, orientation: int = 1
+        self,
+        colorizer: "Colorizer",
+        pixels: np.ndarray,
+        orientation: int = 1,
+        size: tuple[int, int] | None = None,
     ) -> None:
         """Takes what `Colorizer.session` has checked."""
         self._colorizer = colorizer
         self._pixels = pixels
         self._orientation = orientation
+        self._size = size or pixels.shape[:2]
         self._predicted: tuple[np.ndarray, np.ndarray] | None = None
 
     def __call__(
@@ -56,17 +61,45 @@ class Session:
             DataError: If a file of hints cannot be read.
             ValueError: If a hint is none, or lies outside.
         """
+        colors = self.colors(hints, saturation)
+        return self._colorizer.merge(self._pixels, **colors, out=out)
+
+    def colors(
+        self, hints: Any = None, saturation: float | None = None
+    ) -> dict[str, Any]:
+        """Finds the colors alone.
+
+        Args:
+            hints: As for a call.
+            saturation: As for a call.
+
+        Returns:
+            Arguments of `Colorizer.merge`. The picture may be merged at another size,
+            if the points of `known` are brought to that.
+
+        Raises:
+            DataError: If a file of hints cannot be read.
+            ValueError: If a hint is none, or lies outside.
+        """
         colorizer, pixels = self._colorizer, self._pixels
         hints = as_hints(hints)
-        height, width = exif.upright(pixels, self._orientation).shape[:2]
-        known, points, colors = draw_hints(
-            hints, (height, width), colorizer.view_size(height, width)
+        height, width = self._size
+        if exif.swaps_sides(self._orientation):
+            height, width = width, height
+        view_size = colorizer.view_size(
+            *exif.upright(pixels, self._orientation).shape[:2]
         )
+        known, points, colors = draw_hints(hints, (height, width), view_size)
         if self._predicted is None:
             self._predicted = colorizer.predict(pixels, self._orientation)
         view, ab = self._predicted
         if not known[..., 2].any():
-            return colorizer.merge(pixels, view, ab, saturation=saturation, out=out)
+            return {
+                "lightness": view,
+                "ab": ab,
+                "saturation": saturation,
+                "known": None,
+            }
         factor = colorizer.saturation if saturation is None else saturation
         hinted = None
         if colorizer.network.takes_known and is_heard(known):
@@ -76,6 +109,6 @@ class Session:
         places = exif.points_as_stored(points, height, width, self._orientation)
         ab = spread(view, ab * np.float32(factor), known, hinted)
         # Known colors are not to be saturated, so `ab` has its factor already.
-        return colorizer.merge(
-            pixels, view, ab, saturation=1.0, out=out, known=(places, colors)
-        )
+        sides = np.array([pixels.shape[1], pixels.shape[0]])
+        pins = places * sides // self._size[::-1], colors
+        return {"lightness": view, "ab": ab, "saturation": 1.0, "known": pins}

@@ -5,11 +5,13 @@ import io
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from kcolor.color import host
+from kcolor.color.host import split_on_host
 from kcolor.images import decode
 from kcolor.inference.colorizer import Colorizer
+from kcolor.inference.hints import as_hints
 from kcolor.inference.jobs import Settings, colorize_file
 from kcolor.inference.plan import Job
 
@@ -90,16 +92,32 @@ def test_saturation_and_quality_are_heard(tmp_path, colorizer):
     assert sizes[0] < sizes[1] / 2
 
 
-@pytest.mark.parametrize(
-    "settings", [{"hints": ((500, 500, "#a03020"),)}, {"compare": True}, {"size": 1023}]
-)
-def test_others_have_color_at_every_pixel(tmp_path, colorizer, settings):
-    from kcolor.inference.hints import as_hints
+@pytest.mark.parametrize("lossless", [False, True])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_known_colors_are_there(tmp_path, colorizer, lossless, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(_photograph(1040, 1201))
+    image.save(tmp_path / "a.jpg", exif=exif, quality=95)
+    # Pixels of the photograph as it is seen.
+    places = [(101, 200), (700, 903), (333, 1007), (1030, 5)]
+    hints = tuple(as_hints([(x, y, "#a05030") for x, y in places]))
+    job = Job(tmp_path / "a.jpg", tmp_path / "out.jpg")
+    settings = Settings(hints=hints, lossless_luma=lossless)
+    luma = colorize_file(colorizer, job, settings)
+    assert luma == ("kept" if lossless else None)
+    with Image.open(job.target) as result:
+        rgb = np.asarray(ImageOps.exif_transpose(result).convert("RGB"))
+    found = split_on_host([rgb])[0][..., 1:] * 110
+    _, a, b = split_on_host([np.array([[[0xA0, 0x50, 0x30]]], "uint8")])[0, 0, 0] * 110
+    for x, y in places:
+        assert np.hypot(*(found[y, x] - (a, b))) < 6, (x, y)
 
+
+@pytest.mark.parametrize("settings", [{"compare": True}, {"size": 1023}])
+def test_others_have_color_at_every_pixel(tmp_path, colorizer, settings):
     pixels = _photograph(settings.pop("size", 1024), 1030)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    if "hints" in settings:
-        settings["hints"] = tuple(as_hints(settings["hints"]))
     target = _colorize(colorizer, tmp_path / "a.png", **settings)
     with Image.open(io.BytesIO(target.read_bytes())) as image:
         assert image.layer[0][1:3] == (1, 1)
