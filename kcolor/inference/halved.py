@@ -37,7 +37,7 @@ def write_halved(
 
     Args:
         colorizer: The colorizer.
-        page: The page, for which `may_be_halved`; its pixels are not changed.
+        page: The page, for which `may_be_halved`; its pixels are used up.
         file: Binary file that takes the result.
         quality: 1 to 100; None: the format's default.
         saturation: Factor of a* and b*; None: the colorizer's own.
@@ -62,11 +62,14 @@ def write_halved(
     small = before
     if pixels.ndim == 3:
         small = cv2.resize(pixels, half, interpolation=cv2.INTER_AREA)
+    del pixels
+    page.pixels = small  # The memory of the large ones is wanted now.
     color = colorizer.merge(small, **colors)
     after, red, blue = cv2.split(cv2.cvtColor(color, cv2.COLOR_RGB2YCrCb))
     # 128 is no change; none is as large as 127.
     change = cv2.addWeighted(after, 1, before, -1, 128)
     change = cv2.resize(change, luma.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    luma = cv2.addWeighted(luma, 1, change, 1, -128)[:height, :width]
+    cv2.addWeighted(luma, 1, change, 1, -128, luma)
+    luma = luma[:height, :width]
     coded = [code(plane, quality) for plane in (luma, blue, red)]
     encode.write_jpeg(file, jpeg.join(coded[0], coded[1:], (2, 2)), page.metadata)
