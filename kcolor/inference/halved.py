@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import cv2
 import numpy as np
 
-from kcolor.images import encode, jpeg
+from kcolor.images import encode, formats, jpeg
 from kcolor.images.page import Page
 from kcolor.inference.colorizer import Colorizer
 from kcolor.inference.luma import LARGE, code
@@ -20,9 +20,11 @@ from kcolor.inference.luma import LARGE, code
 
 def may_be_halved(page: Page, colorizer: Colorizer) -> bool:
     """Says whether `write_halved` does with a page what the ordinary way does."""
+    most = formats.BY_NAME["JPEG"].max_edge or LARGE
     is_large = min(page.pixels.shape[:2]) >= LARGE
+    fits = max(page.pixels.shape[:2]) <= most
     is_plain = page.pixels.dtype == np.uint8 and page.alpha is None
-    return is_large and is_plain and colorizer.blend == 1
+    return is_large and fits and is_plain and colorizer.blend == 1
 
 
 def write_halved(

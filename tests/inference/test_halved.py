@@ -10,7 +10,9 @@ from PIL import Image, ImageOps
 from kcolor.color import host
 from kcolor.color.host import split_on_host
 from kcolor.images import decode
+from kcolor.images.page import Page
 from kcolor.inference.colorizer import Colorizer
+from kcolor.inference.halved import may_be_halved
 from kcolor.inference.hints import as_hints
 from kcolor.inference.jobs import Settings, colorize_file
 from kcolor.inference.plan import Job
@@ -121,6 +123,15 @@ def test_others_have_color_at_every_pixel(tmp_path, colorizer, settings):
     target = _colorize(colorizer, tmp_path / "a.png", **settings)
     with Image.open(io.BytesIO(target.read_bytes())) as image:
         assert image.layer[0][1:3] == (1, 1)
+
+
+def test_what_jpeg_cannot_hold_is_left_to_the_ordinary_way(colorizer):
+    def may(width):
+        return may_be_halved(
+            Page(np.broadcast_to(np.uint8(9), (1024, width))), colorizer
+        )
+
+    assert may(65_500) and not may(65_501)
 
 
 @pytest.mark.parametrize("kind", ["alpha", "16 bits"])
