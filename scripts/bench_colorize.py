@@ -137,10 +137,8 @@ def _stages(path, model):
     stages["codec only: encode"], _ = _best(codec_encode)
     floor = _sum([stages["codec only: decode"], stages["codec only: encode"]])
     stages["codec only"] = floor
-    stages["times codec only"] = {
-        key: stages["all stages"][key] / floor[key] for key in floor
-    }
-    stages |= _halved(colorizer, stages, read(), lambda: codec_encode(2))
+    stages["times codec only"] = _times(stages["all stages"], floor)
+    stages |= _halved(colorizer, read, stages, lambda: codec_encode(2))
     stages |= _lossless(path, colorizer, floor)
     rival = _scikit_image(data, view, ab)
     if rival:
@@ -158,23 +156,21 @@ def _keep_freed_memory():
         return
 
 
-def _halved(colorizer, stages, page, codec_encode):
+def _halved(colorizer, read, stages, codec_encode):
     # As the command writes a large JPEG, beside codecs that write the same kind.
     try:
         from kcolor.inference.halved import write_halved
     except ImportError:
         return {}  # A former release.
-    rows = {}
-    colored, _ = _best(lambda: write_halved(colorizer, page, io.BytesIO()))
-    rows["network to encode, chroma halved"] = colored
-    whole = rows["all stages, chroma halved"] = _sum([stages["decode"], colored])
+    # Read each time: it uses a page up.
+    whole, _ = _best(lambda: write_halved(colorizer, read(), io.BytesIO()))
     encoded, _ = _best(codec_encode)
     floor = _sum([stages["codec only: decode"], encoded])
-    rows["codec only, chroma halved"] = floor
-    rows["chroma halved, times codec only"] = {
-        key: whole[key] / floor[key] for key in floor
+    return {
+        "all stages, chroma halved": whole,
+        "codec only, chroma halved": floor,
+        "chroma halved, times codec only": _times(whole, floor),
     }
-    return rows
 
 
 def _lossless(path, colorizer, floor):
@@ -195,10 +191,12 @@ def _lossless(path, colorizer, floor):
 
         name = f"lossless luma, {kind} JPEG"
         rows[name], _ = _best(work)
-        rows[f"{name}, times codec only"] = {
-            key: rows[name][key] / floor[key] for key in floor
-        }
+        rows[f"{name}, times codec only"] = _times(rows[name], floor)
     return rows
+
+
+def _times(row, floor):
+    return {key: row[key] / floor[key] for key in floor}
 
 
 def _sum(rows):

@@ -246,7 +246,7 @@ class Photo:
 
     def _decode_jpeg(self):
         flags = cv2.IMREAD_COLOR
-        if self._image.mode == "L":
+        if self.is_gray:
             flags = cv2.IMREAD_GRAYSCALE
         pixels = _decoded(self.read_jpeg(), flags)
         if pixels.shape[1::-1] != self._image.size:

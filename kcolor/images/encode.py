@@ -52,7 +52,7 @@ def write(
         _write_png_16(file, first)
         return
     first = _fit_to(row, first)
-    if row.max_edge and max(first.pixels.shape) > row.max_edge:
+    if not row.holds(*first.pixels.shape[:2]):
         raise DataError(
             f"an edge of a {kind} picture may have at most {row.max_edge} pixels"
         )

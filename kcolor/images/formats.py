@@ -55,6 +55,10 @@ class Format:
         """Whether results can be of this format."""
         return bool(self.choices)
 
+    def holds(self, height: int, width: int) -> bool:
+        """Tells whether a picture of this size is not too long for it."""
+        return self.max_edge is None or max(height, width) <= self.max_edge
+
 
 FORMATS = (
     Format(

@@ -6,6 +6,7 @@ enlarged and merged with the photograph's own lightness.
 
 import functools
 import os
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -243,6 +244,11 @@ class Colorizer:
                 f"Received: render_size={size}"
             )
         return view.canvases(size or view.SIZE)
+
+
+def opened(colorizer: Colorizer | Future[Colorizer]) -> Colorizer:
+    """Waits for a colorizer, if it is still being opened."""
+    return colorizer.result() if isinstance(colorizer, Future) else colorizer
 
 
 def colorize(

@@ -15,16 +15,15 @@ import numpy as np
 from kcolor.images import encode, formats, jpeg
 from kcolor.images.page import Page
 from kcolor.inference.colorizer import Colorizer
-from kcolor.inference.luma import LARGE, code
+from kcolor.inference.luma import LARGE, code_plane, shrink
 
 
 def may_be_halved(page: Page, colorizer: Colorizer) -> bool:
     """Says whether `write_halved` does with a page what the ordinary way does."""
-    most = formats.BY_NAME["JPEG"].max_edge or LARGE
-    is_large = min(page.pixels.shape[:2]) >= LARGE
-    fits = max(page.pixels.shape[:2]) <= most
+    sides = page.pixels.shape[:2]
+    fits = min(sides) >= LARGE and formats.BY_NAME["JPEG"].holds(*sides)
     is_plain = page.pixels.dtype == np.uint8 and page.alpha is None
-    return is_large and fits and is_plain and colorizer.blend == 1
+    return fits and is_plain and colorizer.blend == 1
 
 
 def write_halved(
@@ -54,24 +53,17 @@ def write_halved(
         points, ab = colors["known"]
         colors["known"] = points // 2, ab
     pixels, (height, width) = page.pixels, page.pixels.shape[:2]
-    if height % 2 or width % 2:
-        pixels = cv2.copyMakeBorder(
-            pixels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE
-        )
     luma = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    half = luma.shape[1] // 2, luma.shape[0] // 2
-    before = cv2.resize(luma, half, interpolation=cv2.INTER_AREA)
-    small = before
-    if pixels.ndim == 3:
-        small = cv2.resize(pixels, half, interpolation=cv2.INTER_AREA)
+    before = shrink(luma, 2, 2)
+    small = before if pixels.ndim == 2 else shrink(pixels, 2, 2)
     del pixels
     page.pixels = small  # The memory of the large ones is wanted now.
     color = colorizer.merge(small, **colors)
     after, red, blue = cv2.split(cv2.cvtColor(color, cv2.COLOR_RGB2YCrCb))
     # 128 is no change; none is as large as 127.
     change = cv2.addWeighted(after, 1, before, -1, 128)
-    change = cv2.resize(change, luma.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    cv2.addWeighted(luma, 1, change, 1, -128, luma)
-    luma = luma[:height, :width]
-    coded = [code(plane, quality) for plane in (luma, blue, red)]
+    whole = 2 * change.shape[1], 2 * change.shape[0]
+    change = cv2.resize(change, whole, interpolation=cv2.INTER_LINEAR)
+    cv2.addWeighted(luma, 1, change[:height, :width], 1, -128, luma)
+    coded = [code_plane(plane, quality) for plane in (luma, blue, red)]
     encode.write_jpeg(file, jpeg.join(coded[0], coded[1:], (2, 2)), page.metadata)

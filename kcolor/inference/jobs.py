@@ -21,7 +21,7 @@ import numpy as np
 from kcolor import files, remote
 from kcolor.errors import DataError, one_line
 from kcolor.images import decode, encode, exif, formats, opening
-from kcolor.inference.colorizer import Colorizer, shared
+from kcolor.inference.colorizer import Colorizer, opened, shared
 from kcolor.inference.film.settings import FilmSettings, is_film
 from kcolor.inference.halved import may_be_halved, write_halved
 from kcolor.inference.hints import Hint, HintPicture, as_hints
@@ -259,11 +259,11 @@ def _colorize_film(colorizer, job, settings, progress):
 
     if settings.compare:
         raise DataError(f"{job.source}: --compare is for photographs")
-    if isinstance(colorizer, Future):
-        colorizer = colorizer.result()
     source, target = Path(job.source), Path(job.target)
     hints = KnownColors(settings.hints, str(source)) if settings.hints else None
-    report = colorize_film(colorizer, source, target, settings.film, progress, hints)
+    report = colorize_film(
+        opened(colorizer), source, target, settings.film, progress, hints
+    )
     for note in report.notes():
         _log.warning("%s: %s", source, note)
 
@@ -311,8 +311,7 @@ def _write(colorizer, photo, file, kind, settings):
     pages = photo.read()
     if kind == "JPEG" and photo.pages == 1 and not settings.compare:
         page = next(pages)
-        if isinstance(colorizer, Future):
-            colorizer = colorizer.result()
+        colorizer = opened(colorizer)
         if may_be_halved(page, colorizer):
             look = settings.quality, settings.saturation, settings.hints
             write_halved(colorizer, page, file, *look)
@@ -329,9 +328,7 @@ def _is_gray_jpeg(photo, kind, settings):
 
 
 def _colorize_page(colorizer, page, settings):
-    if isinstance(colorizer, Future):
-        colorizer = colorizer.result()
-    session = colorizer.session(page.pixels, page.orientation)
+    session = opened(colorizer).session(page.pixels, page.orientation)
     before = page.pixels.copy() if settings.compare else None
     in_place = page.pixels if page.pixels.ndim == 3 else None
     page.pixels = session(settings.hints, settings.saturation, out=in_place)

@@ -17,7 +17,7 @@ import numpy as np
 from kcolor.color.luma import chroma
 from kcolor.errors import DataError
 from kcolor.images import decode, encode, formats, jpeg
-from kcolor.inference.colorizer import Colorizer
+from kcolor.inference.colorizer import Colorizer, opened
 
 if TYPE_CHECKING:
     from kcolor.inference.jobs import Settings
@@ -58,15 +58,15 @@ def keep_luma(
     sampling = luma.sampling or ((2, 2) if is_large else (1, 1))
     step = 2 if is_large and sampling == (2, 2) else 1
     page = photo.read_luma(step)
-    if isinstance(colorizer, Future):
-        colorizer = colorizer.result()
+    colorizer = opened(colorizer)
     if colorizer.blend != 1:
         raise DataError("it is blended with the photograph")
     size = luma.height, luma.width
     session = colorizer.session(page.pixels, page.orientation, size)
     color = session(settings.hints, settings.saturation)
+    down, across = (side // step for side in sampling)
     planes = [
-        code(_shrunk(plane, sampling, step), settings.quality, luma.is_progressive)
+        code_plane(shrink(plane, down, across), settings.quality, luma.is_progressive)
         for plane in chroma(color, page.pixels)
     ]
     result = jpeg.join(luma, planes, sampling)
@@ -76,20 +76,28 @@ def keep_luma(
     encode.write_jpeg(file, result, page.metadata)
 
 
-def _shrunk(plane, sampling, step):
-    # A sample of chroma stands for whole pixels: an odd last one is repeated.
-    down, across = (side // step for side in sampling)
-    height, width = (
-        -(-size // side) for size, side in zip(plane.shape, (down, across), strict=True)
-    )
-    if plane.shape == (height, width):
-        return plane
-    bottom, right = height * down - plane.shape[0], width * across - plane.shape[1]
-    whole = cv2.copyMakeBorder(plane, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
-    return cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+def shrink(pixels: np.ndarray, down: int, across: int) -> np.ndarray:
+    """Averages the pixels that a sample of chroma stands for.
+
+    Args:
+        pixels: uint8 array of shape `(height, width)` or `(height, width, 3)`.
+        down: Rows of pixels that a sample stands for.
+        across: Columns likewise.
+
+    Returns:
+        uint8 array of `pixels`' sides divided by `down` and `across` and rounded up: an
+        odd last pixel is repeated.
+    """
+    height, width = -(-pixels.shape[0] // down), -(-pixels.shape[1] // across)
+    bottom, right = height * down - pixels.shape[0], width * across - pixels.shape[1]
+    if bottom or right:
+        pixels = cv2.copyMakeBorder(pixels, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def code(
+def code_plane(
     plane: np.ndarray, quality: int | None, is_progressive: bool = False
 ) -> jpeg.Jpeg:
     """Codes luma or chroma as a gray JPEG.

@@ -109,6 +109,5 @@ class Session:
         places = exif.points_as_stored(points, height, width, self._orientation)
         ab = spread(view, ab * np.float32(factor), known, hinted)
         # Known colors are not to be saturated, so `ab` has its factor already.
-        sides = np.array([pixels.shape[1], pixels.shape[0]])
-        pins = places * sides // self._size[::-1], colors
+        pins = places * pixels.shape[1::-1] // self._size[::-1], colors
         return {"lightness": view, "ab": ab, "saturation": 1.0, "known": pins}

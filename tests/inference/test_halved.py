@@ -1,14 +1,11 @@
 """Large photographs to JPEG: colored at half the size, as if at full size."""
 
-import io
-
 import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 from kcolor.color import host
-from kcolor.color.host import split_on_host
 from kcolor.images import decode
 from kcolor.images.page import Page
 from kcolor.inference.colorizer import Colorizer
@@ -33,8 +30,8 @@ def _photograph(height, width, tint=(1, 1, 1)):
     return np.clip(fine[..., None] * tint, 0, 255).astype("uint8")
 
 
-def _colorize(colorizer, source, suffix=".jpg", **settings):
-    target = source.with_name(f"out{suffix}")
+def _colorize(colorizer, source, **settings):
+    target = source.with_name("out.jpg")
     settings = Settings(lossless_luma=False, **settings)
     colorize_file(colorizer, Job(source, target), settings)
     return target
@@ -110,8 +107,10 @@ def test_known_colors_are_there(tmp_path, colorizer, lossless, orientation):
     assert luma == ("kept" if lossless else None)
     with Image.open(job.target) as result:
         rgb = np.asarray(ImageOps.exif_transpose(result).convert("RGB"))
-    found = split_on_host([rgb])[0][..., 1:] * 110
-    _, a, b = split_on_host([np.array([[[0xA0, 0x50, 0x30]]], "uint8")])[0, 0, 0] * 110
+    found = host.split_on_host([rgb])[0][..., 1:] * 110
+    _, a, b = (
+        host.split_on_host([np.array([[[0xA0, 0x50, 0x30]]], "uint8")])[0, 0, 0] * 110
+    )
     for x, y in places:
         assert np.hypot(*(found[y, x] - (a, b))) < 6, (x, y)
 
@@ -120,8 +119,7 @@ def test_known_colors_are_there(tmp_path, colorizer, lossless, orientation):
 def test_others_have_color_at_every_pixel(tmp_path, colorizer, settings):
     pixels = _photograph(settings.pop("size", 1024), 1030)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    target = _colorize(colorizer, tmp_path / "a.png", **settings)
-    with Image.open(io.BytesIO(target.read_bytes())) as image:
+    with Image.open(_colorize(colorizer, tmp_path / "a.png", **settings)) as image:
         assert image.layer[0][1:3] == (1, 1)
 
 
