@@ -11,8 +11,33 @@ import numpy as np
 
 # JFIF: R, G and B beyond luma, from Cb and Cr.
 _RED, _GREEN, _BLUE = (0.0, 1.402), (-0.344136, -0.714136), (1.772, 0.0)
+# (R, G, B, 1) to Y', Cb and Cr.
+_TO_YCC = np.array(
+    [
+        [0.299, 0.587, 0.114, 0],
+        [-0.168736, -0.331264, 0.5, 128],
+        [0.5, -0.418688, -0.081312, 128],
+    ]
+)
 # Pixels worked on at a time, so that float32 planes stay in the cache.
 _TILE = 1 << 15
+
+
+def split(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Takes a picture apart as JPEG does.
+
+    `cv2.cvtColor` takes Cb and Cr from a luma that is rounded already; the level that
+    strong colors lose by it is as much as a good JPEG loses.
+
+    Args:
+        rgb: uint8 array of shape `(height, width, 3)`, gamma-encoded sRGB.
+
+    Returns:
+        Tuple of Y' of JFIF, Cb and Cr, uint8 arrays of shape `(height, width)`, 128 is
+        gray; within one level.
+    """
+    luma, blue, red = cv2.split(cv2.transform(rgb, _TO_YCC))
+    return luma, blue, red
 
 
 def chroma(rgb: np.ndarray, luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -30,9 +55,7 @@ def chroma(rgb: np.ndarray, luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     step = max(1, _TILE // width)
     for top in range(0, height, step):
         rows = slice(top, top + step)
-        own, red[rows], blue[rows] = cv2.split(
-            cv2.cvtColor(rgb[rows], cv2.COLOR_RGB2YCrCb)
-        )
+        own, blue[rows], red[rows] = split(rgb[rows])
         _fit(rgb[rows], own, luma[rows], blue[rows], red[rows])
     return blue, red
 
@@ -46,7 +69,8 @@ def _fit(rgb, own, luma, blue, red):
     beyond |= cv2.compare(cv2.subtract(own, luma), room_below, cv2.CMP_GT)
     if not cv2.countNonZero(beyond):
         return
-    at = (beyond != 0).nonzero()
+    at = np.flatnonzero(beyond != 0)
+    luma, blue, red = (plane.reshape(-1) for plane in (luma, blue, red))
     y, cb, cr = (plane[at].astype("float32") for plane in (luma, blue, red))
     cb -= 128
     cr -= 128

@@ -217,14 +217,14 @@ class Photo:
             raise DataError("the JPEG is truncated")
         return data
 
-    def read_luma(self, step: int = 1) -> Page:
-        """Reads a JPEG's luma alone.
+    def read_reduced(self, step: int) -> Page:
+        """Reads a JPEG whose colors need no conversion.
 
         Args:
             step: 1, or 2 for half the size, rounded up.
 
         Returns:
-            `Page` of uint8 pixels of shape `(height, width)`, gamma-encoded sRGB.
+            Its `Page`, which is gray where the file has no color.
 
         Raises:
             DataError: If it is damaged, or its pixels are not sRGB; without the file's
@@ -233,8 +233,8 @@ class Photo:
         found, profile = self._described()
         if profile:
             raise DataError("its color profile is not sRGB")
-        pixels = decode_luma(self.read_jpeg(), step)
-        return Page(pixels, None, exif.orientation(found.get("exif", b"")), found)
+        orientation = exif.orientation(found.get("exif", b""))
+        return Page(self._decode_jpeg(step), None, orientation, found)
 
     def _is_plain_jpeg(self, profile):
         return (
@@ -244,12 +244,10 @@ class Photo:
             and self._image.mode in ("L", "RGB")
         )
 
-    def _decode_jpeg(self):
-        flags = cv2.IMREAD_COLOR
-        if self.is_gray:
-            flags = cv2.IMREAD_GRAYSCALE
+    def _decode_jpeg(self, step=1):
+        flags = (_LUMA if self.is_gray else _REDUCED)[step]
         pixels = _decoded(self.read_jpeg(), flags)
-        if pixels.shape[1::-1] != self._image.size:
+        if pixels.shape[:2] != tuple(-(-side // step) for side in self.size):
             raise DataError("damaged: its size does not agree with itself")
         if pixels.ndim == 2:
             return pixels

@@ -5,6 +5,8 @@ and the metadata is put into its output; TIFF is in `write_tiff`.
 """
 
 import contextlib
+import functools
+import io
 import struct
 import zlib
 from collections.abc import Iterable
@@ -12,9 +14,11 @@ from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from kcolor.errors import DataError
-from kcolor.images import exif, formats, write_tiff
+from kcolor.images import exif, formats, jpeg, write_tiff
 from kcolor.images.page import Page, on_white, swap_red_and_blue, to_8_bits
 
 
@@ -57,7 +61,7 @@ def write(
             f"an edge of a {kind} picture may have at most {row.max_edge} pixels"
         )
     if kind == "JPEG":
-        _write_jpeg(file, first, quality or row.quality)
+        write_jpeg(file, code_jpeg(first.pixels, quality), first.metadata)
         return
     image, options = _as_image(first, kind), _options(first.metadata, kind, quality)
     if count > 1:
@@ -92,8 +96,6 @@ def _fit_to(row, page):
 
 
 def _as_image(page, kind):
-    from PIL import Image
-
     image = Image.fromarray(page.pixels)
     if page.alpha is not None:
         image.putalpha(Image.fromarray(np.ascontiguousarray(page.alpha)))
@@ -149,15 +151,61 @@ def _animation(metadata, kind):
     return options
 
 
-def _write_jpeg(file, page, quality):
-    # OpenCV reads the array as it is, where Pillow would copy it into an image first.
-    # Without chroma subsampling: colors that end at an edge stay there.
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+def code_jpeg(pixels: np.ndarray, quality: int | None = None) -> bytes:
+    """Codes pixels as a JPEG without metadata.
+
+    Args:
+        pixels: uint8 array of shape `(height, width)`, gray, or `(height, width, 3)`,
+            RGB, whose red and blue are swapped where they are.
+        quality: 1 to 100; None: the format's default.
+
+    Returns:
+        Bytes of the file, which begins with a JFIF header. Colors that end at an edge
+        stay there: chroma is of full size.
+
+    Raises:
+        DataError: If it cannot be coded.
+    """
+    options = [cv2.IMWRITE_JPEG_QUALITY, _or_usual(quality)]
     options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    done, data = cv2.imencode(".jpg", swap_red_and_blue(page.pixels), options)
+    # OpenCV reads the array as it is, where Pillow would copy it into an image first.
+    own = pixels if pixels.ndim == 2 else swap_red_and_blue(pixels)
+    done, data = cv2.imencode(".jpg", own, options)
     if not done:
         raise DataError("cannot be written as JPEG")
-    write_jpeg(file, data.data, page.metadata)
+    return data.tobytes()
+
+
+def code_chroma(
+    plane: np.ndarray, quality: int | None = None, is_progressive: bool = False
+) -> jpeg.Jpeg:
+    """Codes Cb or Cr as `code_jpeg` does, for `kcolor.images.jpeg.join`.
+
+    Args:
+        plane: uint8 array of shape `(height, width)`.
+        quality: 1 to 100; None: the format's default.
+        is_progressive: Whether in several scans, each finer than the one before.
+
+    Returns:
+        A gray file, taken apart, with the quantization table that a file in color of
+        that quality has for chroma.
+    """
+    table = _chroma_table(_or_usual(quality))
+    coded = io.BytesIO()
+    options = {"qtables": [table], "progressive": is_progressive}
+    Image.fromarray(plane).save(coded, "JPEG", **options)
+    return jpeg.parse(coded.getvalue())
+
+
+def _or_usual(quality):
+    return quality or formats.BY_NAME["JPEG"].quality
+
+
+@functools.lru_cache(maxsize=8)
+def _chroma_table(quality):
+    smallest = code_jpeg(np.zeros((1, 1, 3), "uint8"), quality)
+    with JpegImageFile(io.BytesIO(smallest)) as image:
+        return image.quantization[1]
 
 
 def write_jpeg(

@@ -13,6 +13,7 @@ again, so what stands in front of a scan that is left out may belong to the next
 import shutil
 import struct
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -61,6 +62,7 @@ class Jpeg:
         parts: Huffman tables and restart intervals, as `(marker, body)`, and scans, as
             `(0xDA, header, data)`, in the order of the file.
         is_rgb: Whether the components are red, green and blue.
+        is_coded_anew: Whether the scans are from `jpegtran`, which has read the file.
     """
 
     frame: int = 0
@@ -70,6 +72,7 @@ class Jpeg:
     table: bytes = b""
     parts: list[tuple] = field(default_factory=list)
     is_rgb: bool = False
+    is_coded_anew: bool = False
 
     @property
     def is_progressive(self) -> bool:
@@ -168,8 +171,27 @@ def luma_of(data: bytes) -> Jpeg:
         gray = parse(_separated(data))
         parts = _scans_of(gray, gray.components[0].name)
         jpeg.frame, jpeg.table = gray.frame, gray.table
+        jpeg.is_coded_anew = True
     jpeg.parts = parts or []
+    scans = sum(part[0] == _SOS for part in jpeg.parts)
+    # Of a second one, a reader of gray files sees nothing, and one of color files all.
+    if not scans or (scans > 1 and not jpeg.is_progressive):
+        raise DataError("the JPEG is damaged")
     return jpeg
+
+
+def alone(luma: Jpeg) -> bytes:
+    """Puts a gray file together.
+
+    Args:
+        luma: As from `luma_of`.
+
+    Returns:
+        Bytes of a JPEG file that holds the luma which `join` would put into another.
+    """
+    frame = struct.pack(">BHHB", 8, luma.height, luma.width, 1) + b"\1\x11\0"
+    whole = [b"\xff\xd8", *_packed(_DQT, luma.table), *_packed(luma.frame, frame)]
+    return b"".join([*whole, *_renamed(luma, 1), b"\xff\xd9"])
 
 
 def join(luma: Jpeg, chroma: Sequence[Jpeg], sampling: tuple[int, int]) -> bytes:
@@ -197,12 +219,10 @@ def join(luma: Jpeg, chroma: Sequence[Jpeg], sampling: tuple[int, int]) -> bytes
         if interval and name > 1:
             whole += _packed(_DRI, bytes(2))
             interval = 0
-        for marker, body, *coded in part.parts:
+        for marker, body, *_ in part.parts:
             if marker == _DRI:
                 interval = int.from_bytes(body[:2], "big")
-            if marker == _SOS:
-                body = bytes([1, name]) + body[2:]
-            whole += [*_packed(marker, body), *coded]
+        whole += _renamed(part, name)
     whole.append(b"\xff\xd9")
     return b"".join(whole)
 
@@ -280,21 +300,39 @@ def _scans_of(jpeg, name):
     return parts
 
 
+def _renamed(jpeg, name):
+    # The parts of a gray file, as bytes, with another name of its component.
+    for marker, body, *coded in jpeg.parts:
+        if marker == _SOS:
+            body = bytes([1, name]) + body[2:]
+        yield from (*_packed(marker, body), *coded)
+
+
 def _separated(data):
     program = shutil.which(JPEGTRAN)
     if program is None:
         raise DataError(f"a color JPEG needs {JPEGTRAN} ({HOW_TO_INSTALL})")
     command = [program, "-grayscale", "-copy", "none"]
     try:
-        done = subprocess.run(
-            command, input=data, capture_output=True, timeout=_PATIENCE
-        )
+        # Files: what goes through pipes goes in pieces of 512 bytes.
+        with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as target:
+            source.write(data)
+            source.seek(0)
+            done = subprocess.run(
+                command,
+                stdin=source,
+                stdout=target,
+                stderr=subprocess.DEVNULL,
+                timeout=_PATIENCE,
+            )
+            target.seek(0)
+            result = target.read()
     except (OSError, subprocess.TimeoutExpired) as error:
         raise DataError(f"{JPEGTRAN} cannot read the JPEG") from error
     # It returns 2 where libjpeg was warned of damage and went on.
     if done.returncode:
         raise DataError("the JPEG is damaged")
-    return done.stdout
+    return result
 
 
 def _packed(marker, body):

@@ -3,8 +3,9 @@
 A quarter of the pixels is merged with colors. From that comes chroma, and by how much
 luma has to change for L* to stay what it was: red and blue have less luma than a gray
 of their lightness. That difference is as smooth as colors are; enlarged, it is added to
-the photograph's own luma at full size. Beside the merge of all pixels, in 12 megapixels
-with grain: 0.6 CIEDE2000 apart, L* 0.14, in 62% of the processor time.
+the photograph's own luma at full size. Beside the merge of all pixels, both coded, in
+12 megapixels with grain: 0.4 CIEDE2000 apart, L* 0.12 (what coding alone does: 0.55 and
+0.17), in 62% of the processor time.
 """
 
 from typing import Any, BinaryIO
@@ -12,10 +13,11 @@ from typing import Any, BinaryIO
 import cv2
 import numpy as np
 
+from kcolor.color.luma import split
 from kcolor.images import encode, formats, jpeg
 from kcolor.images.page import Page
 from kcolor.inference.colorizer import Colorizer
-from kcolor.inference.luma import LARGE, code_plane, shrink
+from kcolor.inference.luma import LARGE, shrink
 
 
 def may_be_halved(page: Page, colorizer: Colorizer) -> bool:
@@ -59,11 +61,12 @@ def write_halved(
     del pixels
     page.pixels = small  # The memory of the large ones is wanted now.
     color = colorizer.merge(small, **colors)
-    after, red, blue = cv2.split(cv2.cvtColor(color, cv2.COLOR_RGB2YCrCb))
+    after, blue, red = split(color)
     # 128 is no change; none is as large as 127.
     change = cv2.addWeighted(after, 1, before, -1, 128)
     whole = 2 * change.shape[1], 2 * change.shape[0]
     change = cv2.resize(change, whole, interpolation=cv2.INTER_LINEAR)
     cv2.addWeighted(luma, 1, change[:height, :width], 1, -128, luma)
-    coded = [code_plane(plane, quality) for plane in (luma, blue, red)]
-    encode.write_jpeg(file, jpeg.join(coded[0], coded[1:], (2, 2)), page.metadata)
+    coded = jpeg.parse(encode.code_jpeg(luma, quality))
+    planes = [encode.code_chroma(plane, quality) for plane in (blue, red)]
+    encode.write_jpeg(file, jpeg.join(coded, planes, (2, 2)), page.metadata)

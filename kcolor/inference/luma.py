@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, BinaryIO
 import cv2
 import numpy as np
 
-from kcolor.color.luma import chroma
+from kcolor.color.luma import chroma, split
 from kcolor.errors import DataError
-from kcolor.images import decode, encode, formats, jpeg
+from kcolor.images import decode, encode, jpeg
 from kcolor.inference.colorizer import Colorizer, opened
 
 if TYPE_CHECKING:
@@ -57,7 +57,12 @@ def keep_luma(
     is_large = min(luma.height, luma.width) >= LARGE
     sampling = luma.sampling or ((2, 2) if is_large else (1, 1))
     step = 2 if is_large and sampling == (2, 2) else 1
-    page = photo.read_luma(step)
+    page = photo.read_reduced(step)
+    # What nobody has read yet may be odd: a damaged scan, or one too many.
+    if not luma.is_coded_anew:
+        own = page.pixels if photo.is_gray else decode.decode_luma(data, step)
+        if not np.array_equal(own, decode.decode_luma(jpeg.alone(luma), step)):
+            raise DataError("the JPEG is damaged")
     colorizer = opened(colorizer)
     if colorizer.blend != 1:
         raise DataError("it is blended with the photograph")
@@ -65,15 +70,13 @@ def keep_luma(
     session = colorizer.session(page.pixels, page.orientation, size)
     color = session(settings.hints, settings.saturation)
     down, across = (side // step for side in sampling)
+    seen = page.pixels if page.pixels.ndim == 2 else split(page.pixels)[0]
+    look = settings.quality, luma.is_progressive
     planes = [
-        code_plane(shrink(plane, down, across), settings.quality, luma.is_progressive)
-        for plane in chroma(color, page.pixels)
+        encode.code_chroma(shrink(plane, down, across), *look)
+        for plane in chroma(color, seen)
     ]
-    result = jpeg.join(luma, planes, sampling)
-    # Whatever is odd about the photograph shows here: a damaged scan, or one too many.
-    if not np.array_equal(decode.decode_luma(result, step), page.pixels):
-        raise DataError("the JPEG is damaged")
-    encode.write_jpeg(file, result, page.metadata)
+    encode.write_jpeg(file, jpeg.join(luma, planes, sampling), page.metadata)
 
 
 def shrink(pixels: np.ndarray, down: int, across: int) -> np.ndarray:
@@ -95,30 +98,3 @@ def shrink(pixels: np.ndarray, down: int, across: int) -> np.ndarray:
     if pixels.shape[:2] == (height, width):
         return pixels
     return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-
-
-def code_plane(
-    plane: np.ndarray, quality: int | None, is_progressive: bool = False
-) -> jpeg.Jpeg:
-    """Codes luma or chroma as a gray JPEG.
-
-    Args:
-        plane: uint8 array of shape `(height, width)`.
-        quality: 1 to 100; None: the format's default.
-        is_progressive: Whether in several scans, each finer than the one before.
-
-    Returns:
-        Its scans.
-
-    Raises:
-        DataError: If it cannot be coded.
-    """
-    options = [cv2.IMWRITE_JPEG_PROGRESSIVE, int(is_progressive)]
-    options += [
-        cv2.IMWRITE_JPEG_QUALITY,
-        quality or formats.BY_NAME["JPEG"].quality or 95,
-    ]
-    done, data = cv2.imencode(".jpg", plane, options)
-    if not done:
-        raise DataError("it cannot be coded as JPEG")
-    return jpeg.parse(data.tobytes())

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kcolor.color.luma import split
 from kcolor.errors import DataError
-from kcolor.images import decode, jpeg
+from kcolor.images import decode, encode, jpeg
 
 HEIGHT, WIDTH = 69, 106
 
@@ -65,6 +66,44 @@ def test_a_gray_file_s_scans_are_the_luma_of_a_color_file(options, sampling):
     assert _scans(found) == _scans(jpeg.parse(data))
     assert (found.table, found.sampling) == (luma.table, sampling)
     np.testing.assert_array_equal(decode.decode_luma(result), decode.decode_luma(data))
+
+
+@pytest.mark.parametrize("options", GRAY_KINDS.values(), ids=GRAY_KINDS)
+def test_luma_alone_is_a_gray_file(options):
+    data = _saved(_gray(), **options)
+    color, _ = _colored(jpeg.luma_of(data), (2, 2))
+    alone = jpeg.alone(jpeg.luma_of(color))
+    with Image.open(io.BytesIO(alone)) as image:
+        assert image.mode == "L"
+    np.testing.assert_array_equal(decode.decode_luma(alone), decode.decode_luma(data))
+
+
+def test_a_second_scan_of_luma_is_refused():
+    # Of a gray file libjpeg reads the first one, of a file in color the last.
+    data = _saved(_gray())
+    scan = data[data.index(b"\xff\xda") : -2]
+    twice = data[:-2] + scan + data[-2:]
+    np.testing.assert_array_equal(decode.decode_luma(twice), decode.decode_luma(data))
+    with pytest.raises(DataError, match="damaged"):
+        jpeg.luma_of(twice)
+
+
+@pytest.mark.parametrize("quality", [30, 95, 100, None])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_chroma_is_rounded_as_in_a_file_in_color(quality, progressive):
+    rgb = np.dstack([_gray(seed=seed) for seed in range(3)])
+    planes = [encode.code_chroma(p, quality, progressive) for p in split(rgb)[1:]]
+    luma = jpeg.luma_of(_saved(_gray(), quality=quality or 95, progressive=progressive))
+    joined = jpeg.join(luma, planes, (1, 1))
+    seen = []
+    for data in (joined, encode.code_jpeg(rgb, quality)):
+        with Image.open(io.BytesIO(data)) as image:
+            table = image.quantization[1]
+            image.draft("YCbCr", image.size)
+            seen.append((table, np.asarray(image)[..., 1:].astype(int)))
+    assert seen[0][0] == seen[1][0]
+    # A level that is rounded the other way in 2% of the pixels, before coding.
+    assert np.abs(seen[0][1] - seen[1][1]).mean() < 0.6
 
 
 @pytest.mark.parametrize("sampling", [(1, 1), (2, 2), (1, 2), (2, 1)])

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from kcolor.color import host
-from kcolor.color.luma import chroma
+from kcolor.color.luma import chroma, split
 from kcolor.images import decode, icc, jpeg
 from kcolor.inference.colorizer import Colorizer
 from kcolor.inference.hints import as_hints
@@ -183,6 +183,35 @@ def test_a_toned_scan_keeps_its_luma_and_loses_its_tone(tmp_path, colorizer):
     gray = _save(tmp_path / "g.jpg", _luma(source), quality=100)
     same = decode.load(_run(colorizer, gray, "same.jpg")[0])
     assert np.abs(decode.load(target).astype(int) - same).mean() < 4
+
+
+@pytest.mark.skipif(
+    shutil.which(jpeg.JPEGTRAN) is None, reason="jpegtran is not installed"
+)
+@pytest.mark.parametrize("size", [(69, 106), (1031, 1100)])
+def test_a_jpeg_in_color_gets_the_colors_of_the_ordinary_way(tmp_path, colorizer, size):
+    # Green, of which luma and L* say different things.
+    toned = cv2.cvtColor(_gray(*size), cv2.COLOR_GRAY2RGB)
+    toned[..., ::2] //= 3
+    source = _save(tmp_path / "a.jpg", toned, quality=98, subsampling=2)
+    target, status = _run(colorizer, source)
+    assert status.luma == "kept"
+    usual = colorizer(decode.load(source))
+    seen = [
+        np.stack(split(rgb)[1:]).astype(int) for rgb in (decode.load(target), usual)
+    ]
+    assert np.abs(seen[0] - seen[1]).mean() < 1.5
+
+
+def test_a_picture_is_taken_apart_as_jpeg_does():
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (40, 50, 3)).astype("uint8")
+    weights = [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5]]
+    weights.append([0.5, -0.418688, -0.081312])
+    exact = rgb @ np.array(weights).T + [0, 128, 128]
+    error = np.dstack(split(rgb)) - exact
+    # Rounding makes 0.289; OpenCV's own conversion 0.35.
+    assert np.abs(error).max() < 0.6 and error.std() < 0.295
 
 
 def test_chroma_fits_to_the_luma_it_is_seen_with():
