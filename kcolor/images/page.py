@@ -57,16 +57,19 @@ def gray_of(pixels: np.ndarray) -> np.ndarray | None:
         Array of shape `(height, width)`, or None if there is any color.
     """
     gray = np.empty(pixels.shape[:2], pixels.dtype)
-    for rows in _strips(pixels):
-        first, *others = cv2.split(pixels[rows])
+    strips = _strips(pixels)
+    # Into memory that is there: twice as fast as into new.
+    held = np.empty((2, *gray[strips[0]].shape), pixels.dtype)
+    for rows in strips:
+        first, *others = gray[rows], *held[:, : len(gray[rows])]
+        cv2.split(pixels[rows], [first, *others])
         if not all(np.array_equal(first, other) for other in others):
             return None
-        gray[rows] = first
     return gray
 
 
 def _strips(pixels):
-    # Rows that stay in the cache together.
+    # Rows that stay in the cache together; the first are the most.
     step = max(1, (1 << 16) // pixels.shape[1])
     return [slice(top, top + step) for top in range(0, len(pixels), step)]
 
