@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from kcolor.color import grain
 from kcolor.color.constants import LIGHTNESS_SCALE
 from kcolor.color.graph import join, rgb_to_lab, split
 from kcolor.errors import DataError
@@ -82,6 +83,26 @@ def predict(
         return model(lightness if known is None else named, training=False)
 
 
+def give_back(lightness: tf.Tensor, ab: tf.Tensor) -> tf.Tensor:
+    """Gives back the chroma that grain took, as `kcolor.color.grain` does.
+
+    Args:
+        lightness: float32 tensor `(B, H, W, 1)`, what the network saw.
+        ab: float32 tensor `(B, H, W, 2)`, what it answered.
+
+    Returns:
+        Tensor as `ab`, each picture times its own factor.
+    """
+    mask = tf.constant(grain.MASK[..., None, None])
+    size = tf.abs(tf.nn.conv2d(lightness, mask, 1, "VALID"))
+    means = tf.nn.avg_pool2d(size, grain.BLOCK, grain.BLOCK, "VALID")
+    means = tf.reshape(means, (tf.shape(means)[0], -1))
+    count = tf.shape(means)[1] // grain.SMOOTHEST + 1
+    smooth = -tf.math.top_k(-means, count).values[:, -1]
+    factor = 1 + grain.LOSS * (smooth * grain.TO_DEVIATION - grain.LEAST)
+    return ab * tf.clip_by_value(factor, 1, grain.MOST)[:, None, None, None]
+
+
 def colorize_fixed(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
     """Colorizes pictures that have the network's size.
 
@@ -93,7 +114,7 @@ def colorize_fixed(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
         uint8 RGB tensor `(B, H, W, 3)`.
     """
     lightness, _ = split(images)
-    return join(lightness, predict(model, lightness))
+    return join(lightness, give_back(lightness, predict(model, lightness)))
 
 
 def colorize_any(
@@ -112,7 +133,7 @@ def colorize_any(
     height, width = tf.shape(images)[1], tf.shape(images)[2]
     canvas = tf.gather(tf.constant(shapes), choose(height, width, shapes))
     lightness, box = surrounded(images, canvas)
-    ab = cut(predict(model, lightness), box)
+    ab = cut(give_back(lightness, predict(model, lightness)), box)
     return join(split(images)[0], tf.image.resize(ab, (height, width)))
 
 

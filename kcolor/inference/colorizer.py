@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kcolor.color import host
+from kcolor.color import grain, host
 from kcolor.color.constants import STRIDE
 from kcolor.errors import DataError
 from kcolor.images import exif, view
@@ -162,7 +162,8 @@ class Colorizer:
 
         Returns:
             Tuple of float32 arrays of the small view's size, turned as `pixels` are:
-            lightness `(h, w)`, L* / 50 - 1, and ab `(h, w, 2)`, a* and b* / 110.
+            lightness `(h, w)`, L* / 50 - 1, and ab `(h, w, 2)`, a* and b* / 110, of
+            which grain has taken nothing, see `kcolor.color.grain`.
         """
         height, width = pixels.shape[:2]
         if exif.swaps_sides(orientation):
@@ -177,6 +178,7 @@ class Colorizer:
         seen = view.surround(exif.upright(lightness, orientation), canvas)
         hints = [] if known is None else [view.surround(known, canvas)[None]]
         ab = view.cut(self.network.predict_ab(seen[None, ..., None], *hints)[0], box)
+        ab = ab * np.float32(grain.factor(seen))
         return lightness, np.ascontiguousarray(exif.as_stored(ab, orientation))
 
     def merge(

@@ -12,6 +12,7 @@ import pytest
 from photographs import photograph
 from PIL import Image
 
+from kcolor.color import grain
 from kcolor.inference.colorizer import Colorizer
 from kcolor.inference.jobs import colorize_bytes
 
@@ -92,6 +93,16 @@ def test_gray_photographs_are_colored_as_python_does(visit, colorizer, shape):
         found = color_in_page(page, content, saturation=1.3)
     expected = colorize_bytes(content, colorizer, saturation=1.3, format="png")
     assert_within_a_level(found[..., :3], np.asarray(Image.open(io.BytesIO(expected))))
+
+
+def test_grain_takes_no_more_than_in_python(visit, colorizer):
+    noise = np.random.default_rng(0).normal(0, 10, (301, 452))
+    noisy = np.clip(photograph(301, 452)[..., 1] + noise, 0, 255).astype("uint8")
+    lightness, _ = colorizer.predict(noisy)
+    assert grain.factor(lightness) > 1.05
+    with visit() as (page, _):
+        found = color_in_page(page, as_file(noisy))
+    assert_within_a_level(found[..., :3], colorizer(noisy))
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg"])

@@ -157,6 +157,7 @@ def test_vendored_files_are_those_of_the_lock_file():
 
 TWINS = {
     "color": ("linearize", "lightness", "recolor"),
+    "grain": ("factor",),
     "hints": ("drawHints",),
     "pins": ("pin",),
     "spread": ("spread",),

@@ -4,6 +4,7 @@
  */
 
 import { lightness, recolor } from "./color.js";
+import { factor } from "./grain.js";
 import { drawHints } from "./hints.js";
 import * as metadata from "./metadata.js";
 import { load } from "./network.js";
@@ -43,9 +44,11 @@ export async function open(blob) {
   const { levels, channels } = shrink(pixels, box.height, box.width);
   const small = lightness(levels, channels);
   const seen = surround(small, 1, box, canvas);
+  const strength = factor(seen, canvas[1], canvas[0]);
   const predict = async (known) => {
     const hints = known && surround(known, 3, box, canvas);
-    return cut(await network.predict(seen, canvas, hints), 2, box, canvas);
+    const ab = cut(await network.predict(seen, canvas, hints), 2, box, canvas);
+    return ab.map((value) => value * strength);
   };
   const view = {
     lightness: small,
