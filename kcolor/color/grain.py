@@ -26,6 +26,9 @@ SMOOTHEST = 50
 LEAST = 0.3
 LOSS = 0.14
 MOST = 1.2
+# The factor is rounded to a whole number of such parts, so that it is the very same
+# whatever computes it.
+PARTS = 256
 
 
 def deviation(lightness: np.ndarray) -> float:
@@ -56,4 +59,5 @@ def factor(lightness: np.ndarray) -> float:
     Returns:
         1 without grain, up to 1.2.
     """
-    return min(1 + LOSS * max(deviation(lightness) - LEAST, 0), MOST)
+    exact = min(1 + LOSS * max(deviation(lightness) - LEAST, 0), MOST)
+    return round(exact * PARTS) / PARTS

@@ -99,8 +99,10 @@ def give_back(lightness: tf.Tensor, ab: tf.Tensor) -> tf.Tensor:
     means = tf.reshape(means, (tf.shape(means)[0], -1))
     count = tf.shape(means)[1] // grain.SMOOTHEST + 1
     smooth = -tf.math.top_k(-means, count).values[:, -1]
-    factor = 1 + grain.LOSS * (smooth * grain.TO_DEVIATION - grain.LEAST)
-    return ab * tf.clip_by_value(factor, 1, grain.MOST)[:, None, None, None]
+    exact = 1 + grain.LOSS * (smooth * grain.TO_DEVIATION - grain.LEAST)
+    exact = tf.clip_by_value(exact, 1, grain.MOST)
+    factor = tf.round(exact * grain.PARTS) / grain.PARTS
+    return ab * factor[:, None, None, None]
 
 
 def colorize_fixed(model: keras.Model, images: tf.Tensor) -> tf.Tensor:

@@ -9,6 +9,7 @@ const SMOOTHEST = 50;
 const LEAST = 0.3;
 const LOSS = 0.14;
 const MOST = 1.2;
+const PARTS = 256;
 
 /**
  * Says by what to multiply ab that a network answered for a grainy picture.
@@ -32,5 +33,6 @@ export function factor(lightness, width, height) {
     }
   }
   const smooth = sums.sort()[Math.floor(sums.length / SMOOTHEST)] / BLOCK ** 2;
-  return Math.min(1 + LOSS * Math.max(smooth * TO_DEVIATION - LEAST, 0), MOST);
+  const exact = Math.min(1 + LOSS * Math.max(smooth * TO_DEVIATION - LEAST, 0), MOST);
+  return Math.round(exact * PARTS) / PARTS;
 }
