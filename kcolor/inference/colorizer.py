@@ -162,8 +162,8 @@ class Colorizer:
 
         Returns:
             Tuple of float32 arrays of the small view's size, turned as `pixels` are:
-            lightness `(h, w)`, L* / 50 - 1, and ab `(h, w, 2)`, a* and b* / 110, of
-            which grain has taken nothing, see `kcolor.color.grain`.
+            lightness `(h, w)`, L* / 50 - 1, and ab `(h, w, 2)`, a* and b* / 110: the
+            network's answer, strengthened where there is grain (`kcolor.color.grain`).
         """
         height, width = pixels.shape[:2]
         if exif.swaps_sides(orientation):
