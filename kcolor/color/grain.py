@@ -3,8 +3,11 @@
 The less a network sees of what is below the grain, the grayer is its answer. That is
 too gray for the eye, and the error says nothing against more: on 60 test pictures with
 grain of 10 levels, `mobile` lost 14% of its chroma; given back ten of them, its mean
-error of ab was 13.8 instead of 13.7. So the answer is strengthened by what the grain
-takes. Texture is no grain: there the network has its reasons.
+error of ab was 13.8 instead of 13.7. So an answer is strengthened by what the grain
+takes, of whatever network: four others keep 90 to 100% of their chroma so.
+
+What a reader would get wrong: texture that fills a picture from edge to edge, gravel or
+a lawn, is taken for grain; nothing but a smooth place tells one from the other.
 """
 
 import cv2
@@ -17,10 +20,12 @@ from kcolor.color.constants import LIGHTNESS_SCALE
 # variance estimation, 1996).
 MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], "float32")
 TO_DEVIATION = float(np.sqrt(np.pi / 2) / 6 * LIGHTNESS_SCALE)
-# Texture may be in most blocks of a picture, grain is in all: the smoothest tell. A
-# fifth of them, not a fiftieth, would call a crowd or a brick wall grainy.
+# Texture is in most blocks of a picture at most, grain in all: the smoothest tell. Their
+# fiftieth does; by their fifth, a crowd below a clear sky was grainy.
 BLOCK = 8
 SMOOTHEST = 50
+# Blocks that are black or white somewhere, frames and blown highlights, say nothing.
+CLIPPED = 0.98
 # By 60 test pictures with grain of 0, 5, 10 and 20 levels: up to that much L*, pictures
 # are called clean; what each unit more takes; and the most that is given back.
 LEAST = 0.3
@@ -42,12 +47,20 @@ def deviation(lightness: np.ndarray) -> float:
         Standard deviation of L* in the smoothest blocks, some three quarters of the
         grain's.
     """
-    size = cv2.filter2D(np.ascontiguousarray(lightness), -1, MASK)[1:-1, 1:-1]
-    rows, columns = (side // BLOCK for side in size.shape)
-    blocks = np.abs(size[: rows * BLOCK, : columns * BLOCK])
-    means = blocks.reshape(rows, BLOCK, columns, BLOCK).mean(axis=(1, 3)).ravel()
+    size = np.abs(cv2.filter2D(np.ascontiguousarray(lightness), -1, MASK))
+    means = _blocks(size).mean(axis=(1, 3))
+    means = means[_blocks(np.abs(lightness)).max(axis=(1, 3)) < CLIPPED]
+    if not len(means):
+        return 0.0
     at = len(means) // SMOOTHEST
     return float(np.partition(means, at)[at] * TO_DEVIATION)
+
+
+def _blocks(plane):
+    # All whole blocks of what the mask fits into, (rows, BLOCK, columns, BLOCK).
+    inner = plane[1:-1, 1:-1]
+    rows, columns = (side // BLOCK for side in inner.shape)
+    return inner[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK)
 
 
 def factor(lightness: np.ndarray) -> float:

@@ -95,10 +95,21 @@ def give_back(lightness: tf.Tensor, ab: tf.Tensor) -> tf.Tensor:
     """
     mask = tf.constant(grain.MASK[..., None, None])
     size = tf.abs(tf.nn.conv2d(lightness, mask, 1, "VALID"))
-    means = tf.nn.avg_pool2d(size, grain.BLOCK, grain.BLOCK, "VALID")
-    means = tf.reshape(means, (tf.shape(means)[0], -1))
-    count = tf.shape(means)[1] // grain.SMOOTHEST + 1
-    smooth = -tf.math.top_k(-means, count).values[:, -1]
+    inner = tf.abs(lightness[:, 1:-1, 1:-1])
+    blocks = {"ksize": grain.BLOCK, "strides": grain.BLOCK, "padding": "VALID"}
+    means = tf.nn.avg_pool2d(size, **blocks)
+    farthest = tf.nn.max_pool2d(inner, **blocks)
+    flat = tf.shape(lightness)[0], -1
+    has_grain = tf.reshape(farthest < grain.CLIPPED, flat)
+    means = tf.where(has_grain, tf.reshape(means, flat), 1e3)
+    number = tf.shape(means)[1]
+    # From the smoothest on; `top_k` and a mask, as TFLite and ONNX have no better.
+    ordered = -tf.math.top_k(-means, number).values
+    count = tf.reduce_sum(tf.cast(has_grain, tf.int32), axis=1, keepdims=True)
+    is_it = tf.logical_and(
+        tf.range(number)[None] == count // grain.SMOOTHEST, count > 0
+    )
+    smooth = tf.reduce_sum(tf.where(is_it, ordered, 0.0), axis=1)
     exact = 1 + grain.LOSS * (smooth * grain.TO_DEVIATION - grain.LEAST)
     exact = tf.clip_by_value(exact, 1, grain.MOST)
     factor = tf.round(exact * grain.PARTS) / grain.PARTS

@@ -62,7 +62,7 @@ class Jpeg:
         parts: Huffman tables and restart intervals, as `(marker, body)`, and scans, as
             `(0xDA, header, data)`, in the order of the file.
         is_rgb: Whether the components are red, green and blue.
-        is_coded_anew: Whether the scans are from `jpegtran`, which has read the file.
+        is_read: Whether `jpegtran` has read the scans and found all of them.
     """
 
     frame: int = 0
@@ -72,7 +72,7 @@ class Jpeg:
     table: bytes = b""
     parts: list[tuple] = field(default_factory=list)
     is_rgb: bool = False
-    is_coded_anew: bool = False
+    is_read: bool = False
 
     @property
     def is_progressive(self) -> bool:
@@ -170,8 +170,9 @@ def luma_of(data: bytes) -> Jpeg:
     if parts is None:
         gray = parse(_separated(data))
         parts = _scans_of(gray, gray.components[0].name)
+        # Of a progressive file later scans may be missing, and it does not say so.
+        jpeg.is_read = not jpeg.is_progressive
         jpeg.frame, jpeg.table = gray.frame, gray.table
-        jpeg.is_coded_anew = True
     jpeg.parts = parts or []
     scans = sum(part[0] == _SOS for part in jpeg.parts)
     # Of a second one, a reader of gray files sees nothing, and one of color files all.
@@ -314,7 +315,7 @@ def _separated(data):
         raise DataError(f"a color JPEG needs {JPEGTRAN} ({HOW_TO_INSTALL})")
     command = [program, "-grayscale", "-copy", "none"]
     try:
-        # Files: what goes through pipes goes in pieces of 512 bytes.
+        # Files: pipes, filled piece by piece, make a third more work.
         with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as target:
             source.write(data)
             source.seek(0)
@@ -330,8 +331,10 @@ def _separated(data):
     except (OSError, subprocess.TimeoutExpired) as error:
         raise DataError(f"{JPEGTRAN} cannot read the JPEG") from error
     # It returns 2 where libjpeg was warned of damage and went on.
-    if done.returncode:
+    if done.returncode == 2:
         raise DataError("the JPEG is damaged")
+    if done.returncode:
+        raise DataError(f"{JPEGTRAN} failed, or cannot read the JPEG")
     return result
 
 

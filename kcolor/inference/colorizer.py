@@ -51,7 +51,7 @@ class Colorizer:
             model: What `kcolor.runtimes.resolve.resolve` takes, or an open network. A
                 `.tflite` file needs neither TensorFlow nor Keras; others need their own
                 runtime.
-            saturation: Factor of a* and b*; 0 gives gray, 1 what the network says.
+            saturation: Factor of a* and b*; 0 gives gray, 1 what `predict` says.
             blend: Share of the colorized picture, in `[0, 1]`; the rest is the input.
             upsampling: `"guided"`: colors follow the edges of the photograph.
                 `"bilinear"`: they are enlarged as they are, as exported files do.

@@ -58,8 +58,8 @@ def keep_luma(
     sampling = luma.sampling or ((2, 2) if is_large else (1, 1))
     step = 2 if is_large and sampling == (2, 2) else 1
     page = photo.read_reduced(step)
-    # What nobody has read yet may be odd: a damaged scan, or one too many.
-    if not luma.is_coded_anew:
+    # Otherwise it may be odd: a scan is damaged, or missing, or one too many.
+    if not luma.is_read:
         own = page.pixels if photo.is_gray else decode.decode_luma(data, step)
         if not np.array_equal(own, decode.decode_luma(jpeg.alone(luma), step)):
             raise DataError("the JPEG is damaged")

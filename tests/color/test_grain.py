@@ -40,6 +40,17 @@ def test_texture_in_most_of_a_picture_is_no_grain():
     assert 0.6 < grain.deviation(_grainy(scene, 1)) < 0.9
 
 
+def test_frames_and_blown_highlights_hide_no_grain():
+    noisy = _grainy(_scene(), 2)
+    whole = grain.factor(noisy)
+    framed = noisy.copy()
+    framed[:13], framed[-13:] = -1, -1
+    framed[:, :9], framed[:, -9:] = 1, 1
+    framed[50:90, 60:100] = 1
+    assert grain.factor(framed) == pytest.approx(whole, abs=0.03)
+    assert grain.factor(np.ones_like(noisy)) == 1
+
+
 def test_turning_a_picture_changes_little():
     noisy = _grainy(_scene(), 2)
     turned = grain.deviation(np.rot90(noisy))

@@ -11,7 +11,7 @@ if find_spec("tensorflow") is None:
 
 import tensorflow as tf
 
-from kcolor.color import host
+from kcolor.color import grain, host
 from kcolor.export import graphs
 from kcolor.images import view
 
@@ -55,3 +55,20 @@ def test_light_and_graph_agree_on_a_square_that_needs_no_view():
     seen, box = graphs.surrounded(image, (256, 256))
     np.testing.assert_allclose(seen, graphs.split(image)[0], atol=1e-6)
     assert tuple(map(int, box)) == (0, 0, 256, 256)
+
+
+@pytest.mark.parametrize("size", [(256, 256), (224, 320), (32, 32), (64, 33)])
+def test_grain_is_measured_as_on_the_light_path(size):
+    rng = np.random.default_rng(1)
+    slope = np.linspace(-0.6, 0.6, size[1], dtype="float32")
+    batch = np.tile(slope, (6, size[0], 1))
+    for picture, sigma in zip(batch, (0, 0.01, 0.02, 0.04, 0.2, 0.03), strict=True):
+        picture += rng.normal(0, sigma, size).astype("float32")
+    batch[2, : size[0] // 4] = 1  # a frame, or a sky without grain
+    batch[5] = -1
+    ab = rng.normal(0, 0.2, (6, *size, 2)).astype("float32")
+    given = np.asarray(graphs.give_back(tf.constant(batch[..., None]), tf.constant(ab)))
+    factors = [grain.factor(picture) for picture in batch]
+    assert len(set(factors)) >= 5 and factors[0] == factors[5] == 1
+    assert factors[2] > factors[1]
+    np.testing.assert_array_equal(given, ab * np.float32(factors)[:, None, None, None])

@@ -125,6 +125,17 @@ def test_chroma_comes_out_as_it_was_coded(sampling, progressive):
 
 
 @needs_jpegtran
+@pytest.mark.parametrize("progressive, is_read", [(False, True), (True, False)])
+def test_jpegtran_is_not_trusted_to_miss_scans(progressive, is_read):
+    color = np.dstack([_gray(seed=seed) for seed in range(3)])
+    data = _saved(color, progressive=progressive)
+    luma = jpeg.luma_of(data)
+    assert luma.is_read == is_read
+    alone = decode.decode_luma(jpeg.alone(luma))
+    np.testing.assert_array_equal(alone, decode.decode_luma(data))
+
+
+@needs_jpegtran
 @pytest.mark.parametrize(
     "subsampling, sampling", [(0, (1, 1)), (1, (1, 2)), (2, (2, 2))]
 )

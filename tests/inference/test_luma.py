@@ -203,6 +203,21 @@ def test_a_jpeg_in_color_gets_the_colors_of_the_ordinary_way(tmp_path, colorizer
     assert np.abs(seen[0] - seen[1]).mean() < 1.5
 
 
+@pytest.mark.skipif(
+    shutil.which(jpeg.JPEGTRAN) is None, reason="jpegtran is not installed"
+)
+def test_luma_of_which_scans_are_missing_is_not_kept(tmp_path, colorizer):
+    # Readers smooth what such a file lacks, jpegtran leaves it rough.
+    color = cv2.cvtColor(_gray(207, 318), cv2.COLOR_GRAY2RGB)
+    source = _save(tmp_path / "a.jpg", color, progressive=True, quality=75)
+    assert _run(colorizer, source)[1].luma == "kept"
+    data = source.read_bytes()
+    scans = [at for at in range(len(data)) if data.startswith(b"\xff\xda", at)]
+    source.write_bytes(data[: scans[1]] + b"\xff\xd9")
+    _, status = _run(colorizer, source)
+    assert (status.status, status.luma) == ("written", "not kept: the JPEG is damaged")
+
+
 def test_a_picture_is_taken_apart_as_jpeg_does():
     rng = np.random.default_rng(0)
     rgb = rng.integers(0, 256, (40, 50, 3)).astype("uint8")

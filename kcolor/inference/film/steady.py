@@ -50,7 +50,7 @@ class Small:
 
     Attributes:
         gray: uint8 array `(h, w)`, gamma-encoded, as photographs are.
-        ab: float16 array `(h, w, 2)`, a* and b* / 110, as the network says.
+        ab: float16 array `(h, w, 2)`, a* and b* / 110, as `Colorizer.predict` says.
         link: Motion from the frame before; None where a shot starts.
     """
 

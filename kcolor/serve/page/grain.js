@@ -6,6 +6,7 @@
 const BLOCK = 8;
 const TO_DEVIATION = (Math.sqrt(Math.PI / 2) / 6) * 50;
 const SMOOTHEST = 50;
+const CLIPPED = 0.98;
 const LEAST = 0.3;
 const LOSS = 0.14;
 const MOST = 1.2;
@@ -21,18 +22,24 @@ const PARTS = 256;
 export function factor(lightness, width, height) {
   const across = Math.floor((width - 2) / BLOCK);
   const down = Math.floor((height - 2) / BLOCK);
-  const sums = new Float64Array(across * down);
+  const means = [];
   // The mask 1 -2 1, -2 4 -2, 1 -2 1: second differences of second differences.
   const bent = (at) => lightness[at] - 2 * lightness[at + 1] + lightness[at + 2];
-  for (let y = 0; y < down * BLOCK; y++) {
-    const block = Math.floor(y / BLOCK) * across;
-    for (let x = 0; x < across * BLOCK; x++) {
-      const at = y * width + x;
-      const size = bent(at) - 2 * bent(at + width) + bent(at + 2 * width);
-      sums[block + Math.floor(x / BLOCK)] += Math.abs(size);
+  for (let block = 0; block < across * down; block++) {
+    const top = BLOCK * Math.floor(block / across);
+    const left = BLOCK * (block % across);
+    let sum = 0;
+    let farthest = 0;
+    for (let pixel = 0; pixel < BLOCK ** 2; pixel++) {
+      const at = (top + Math.floor(pixel / BLOCK)) * width + left + (pixel % BLOCK);
+      sum += Math.abs(bent(at) - 2 * bent(at + width) + bent(at + 2 * width));
+      farthest = Math.max(farthest, Math.abs(lightness[at + width + 1]));
     }
+    if (farthest < CLIPPED) means.push(sum / BLOCK ** 2);
   }
-  const smooth = sums.sort()[Math.floor(sums.length / SMOOTHEST)] / BLOCK ** 2;
+  if (!means.length) return 1;
+  means.sort((one, other) => one - other);
+  const smooth = means[Math.floor(means.length / SMOOTHEST)];
   const exact = Math.min(1 + LOSS * Math.max(smooth * TO_DEVIATION - LEAST, 0), MOST);
   return Math.round(exact * PARTS) / PARTS;
 }
