@@ -2,9 +2,9 @@
 
 The less a network sees of what is below the grain, the grayer is its answer. That is
 too gray for the eye, and the error says nothing against more: on 60 test pictures with
-grain of 10 levels, `mobile` lost 14% of its chroma; given back ten of them, its mean
+grain of 10 levels, `mobile` lost 14% of its chroma; given back eleven of them, its mean
 error of ab was 13.8 instead of 13.7. So an answer is strengthened by what the grain
-takes, of whatever network: four others keep 90 to 100% of their chroma so.
+takes, of whatever network: four others keep 91 to 100% of their chroma so.
 
 What a reader would get wrong: texture that fills a picture from edge to edge, gravel or
 a lawn, is taken for grain; nothing but a smooth place tells one from the other.
@@ -20,8 +20,8 @@ from kcolor.color.constants import LIGHTNESS_SCALE
 # variance estimation, 1996).
 MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], "float32")
 TO_DEVIATION = float(np.sqrt(np.pi / 2) / 6 * LIGHTNESS_SCALE)
-# Texture is in most blocks of a picture at most, grain in all: the smoothest tell. Their
-# fiftieth does; by their fifth, a crowd below a clear sky was grainy.
+# Texture is in most blocks of a picture at most, grain in all: the smoothest fiftieth
+# tells. By the smoothest fifth a crowd below a clear sky was grainy.
 BLOCK = 8
 SMOOTHEST = 50
 # Blocks that are black or white somewhere, frames and blown highlights, say nothing.
