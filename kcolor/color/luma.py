@@ -9,6 +9,8 @@ would clip them there, and change hue and lightness.
 import cv2
 import numpy as np
 
+from kcolor.color.strips import strips
+
 # JFIF: R, G and B beyond luma, from Cb and Cr.
 _RED, _GREEN, _BLUE = (0.0, 1.402), (-0.344136, -0.714136), (1.772, 0.0)
 # (R, G, B, 1) to Y', Cb and Cr.
@@ -19,6 +21,7 @@ _TO_YCC = np.array(
         [0.5, -0.418688, -0.081312, 128],
     ]
 )
+_STRIP = 1 << 15
 
 
 def split(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -35,7 +38,7 @@ def split(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         gray; within one level.
     """
     planes = np.empty((3, *rgb.shape[:2]), "uint8")
-    for rows in _strips(rgb):
+    for rows in strips(rgb, _STRIP):
         cv2.split(cv2.transform(rgb[rows], _TO_YCC), list(planes[:, rows]))
     luma, blue, red = planes
     return luma, blue, red
@@ -52,27 +55,20 @@ def chroma(rgb: np.ndarray, luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         Tuple of Cb and Cr, uint8 arrays of shape `(height, width)`, 128 is gray.
     """
     own, blue, red = split(rgb)
-    strips = _strips(rgb)
-    # Into memory that is there: twice as fast as into new.
-    held = np.empty((3, *luma[strips[0]].shape), "uint8")
-    for rows in strips:
-        parts = [plane[rows] for plane in (own, luma, blue, red)]
-        channels = list(held[:, : len(parts[0])])
-        cv2.split(rgb[rows], channels)
-        _fit(channels, *parts)
+    parts = strips(rgb, _STRIP)
+    # Split into memory that is there: twice as fast as into new.
+    held = np.empty((3, *luma[parts[0]].shape), "uint8")
+    for rows in parts:
+        three = list(held[:, : len(luma[rows])])
+        cv2.split(rgb[rows], three)
+        _fit(three, own[rows], luma[rows], blue[rows], red[rows])
     return blue, red
 
 
-def _strips(rgb):
-    # Rows that stay in the cache together; the first are the most.
-    step = max(1, (1 << 15) // rgb.shape[1])
-    return [slice(top, top + step) for top in range(0, len(rgb), step)]
-
-
-def _fit(channels, own, luma, blue, red):
+def _fit(three, own, luma, blue, red):
     # What luma gains over that of `rgb`, its channels gain: few leave their range.
-    room_above = cv2.bitwise_not(cv2.max(cv2.max(*channels[:2]), channels[2]))
-    room_below = cv2.min(cv2.min(*channels[:2]), channels[2])
+    room_above = cv2.bitwise_not(cv2.max(cv2.max(*three[:2]), three[2]))
+    room_below = cv2.min(cv2.min(*three[:2]), three[2])
     beyond = cv2.compare(cv2.subtract(luma, own), room_above, cv2.CMP_GT)
     beyond |= cv2.compare(cv2.subtract(own, luma), room_below, cv2.CMP_GT)
     if not cv2.countNonZero(beyond):

@@ -148,7 +148,7 @@ class Photo:
         found, profile = self._described()
         if self._is_plain_jpeg(profile):
             # OpenCV decodes it straight into an array, to the same pixels as Pillow.
-            array, alpha, orientation = self._decode_jpeg(), None, 1
+            array, alpha, orientation = self._decode_jpeg(self.read_jpeg()), None, 1
         else:
             array, alpha, orientation = pixels.read(
                 image, self._file, self._row, number, self._head, profile
@@ -217,10 +217,11 @@ class Photo:
             raise DataError("the JPEG is truncated")
         return data
 
-    def read_reduced(self, step: int) -> Page:
+    def read_reduced(self, data: bytes, step: int) -> Page:
         """Reads a JPEG whose colors need no conversion.
 
         Args:
+            data: What `read_jpeg` gave.
             step: 1, or 2 for half the size, rounded up.
 
         Returns:
@@ -234,7 +235,7 @@ class Photo:
         if profile:
             raise DataError("its color profile is not sRGB")
         orientation = exif.orientation(found.get("exif", b""))
-        return Page(self._decode_jpeg(step), None, orientation, found)
+        return Page(self._decode_jpeg(data, step), None, orientation, found)
 
     def _is_plain_jpeg(self, profile):
         return (
@@ -244,9 +245,9 @@ class Photo:
             and self._image.mode in ("L", "RGB")
         )
 
-    def _decode_jpeg(self, step=1):
+    def _decode_jpeg(self, data, step=1):
         flags = (_LUMA if self.is_gray else _REDUCED)[step]
-        pixels = _decoded(self.read_jpeg(), flags)
+        pixels = _decoded(data, flags)
         if pixels.shape[:2] != tuple(-(-side // step) for side in self.size):
             raise DataError("damaged: its size does not agree with itself")
         if pixels.ndim == 2:

@@ -6,6 +6,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from kcolor.color.strips import strips
+
+_STRIP = 1 << 16
+
 
 @dataclass
 class Page:
@@ -42,7 +46,7 @@ def swap_red_and_blue(pixels: np.ndarray) -> np.ndarray:
         The same array.
     """
     # OpenCV copies first what it is to change in place.
-    for rows in _strips(pixels):
+    for rows in strips(pixels, _STRIP):
         cv2.cvtColor(pixels[rows], cv2.COLOR_RGB2BGR, dst=pixels[rows])
     return pixels
 
@@ -57,21 +61,15 @@ def gray_of(pixels: np.ndarray) -> np.ndarray | None:
         Array of shape `(height, width)`, or None if there is any color.
     """
     gray = np.empty(pixels.shape[:2], pixels.dtype)
-    strips = _strips(pixels)
-    # Into memory that is there: twice as fast as into new.
-    held = np.empty((2, *gray[strips[0]].shape), pixels.dtype)
-    for rows in strips:
+    parts = strips(pixels, _STRIP)
+    # Split into memory that is there: twice as fast as into new.
+    held = np.empty((2, *gray[parts[0]].shape), pixels.dtype)
+    for rows in parts:
         first, *others = gray[rows], *held[:, : len(gray[rows])]
         cv2.split(pixels[rows], [first, *others])
         if not all(np.array_equal(first, other) for other in others):
             return None
     return gray
-
-
-def _strips(pixels):
-    # Rows that stay in the cache together; the first are the most.
-    step = max(1, (1 << 16) // pixels.shape[1])
-    return [slice(top, top + step) for top in range(0, len(pixels), step)]
 
 
 def on_white(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from kcolor.color.curves import linear_to_srgb
+from kcolor.color.strips import strips
 from kcolor.images import icc
 from kcolor.images.page import to_8_bits
 
@@ -89,12 +90,11 @@ def convert_16(pixels: np.ndarray, profile: bytes) -> np.ndarray:
         return pixels
     converted = np.empty_like(pixels)
     matrix = found.matrix.astype("float32")
-    step = max(1, _TILE // pixels.shape[1])
-    for top in range(0, len(pixels), step):
-        tile = pixels[top : top + step]
+    for rows in strips(pixels, _TILE):
+        tile = pixels[rows]
         planes = [curve[tile[..., at]] for at, curve in enumerate(found.curves)]
         linear = cv2.transform(cv2.merge(planes), matrix)
-        converted[top : top + step] = _encoded_16(linear)
+        converted[rows] = _encoded_16(linear)
     return converted
 
 

@@ -57,7 +57,7 @@ def keep_luma(
     is_large = min(luma.height, luma.width) >= LARGE
     sampling = luma.sampling or ((2, 2) if is_large else (1, 1))
     step = 2 if is_large and sampling == (2, 2) else 1
-    page = photo.read_reduced(step)
+    page = photo.read_reduced(data, step)
     # Otherwise it may be odd: a scan is damaged, or missing, or one too many.
     if not luma.is_read:
         own = page.pixels if photo.is_gray else decode.decode_luma(data, step)

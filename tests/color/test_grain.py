@@ -10,11 +10,11 @@ from kcolor.inference.colorizer import Colorizer
 SIDE = 160
 
 
-def _scene(size=SIDE):
+def _scene():
     # Slopes and clear edges, as L*.
-    y, x = np.mgrid[:size, :size].astype("float32")
-    scene = 20 + 30 * x / size + 20 * y / size
-    scene[size // 3 : size // 2, size // 4 :] += 25
+    y, x = np.mgrid[:SIDE, :SIDE].astype("float32")
+    scene = 20 + 30 * x / SIDE + 20 * y / SIDE
+    scene[SIDE // 3 : SIDE // 2, SIDE // 4 :] += 25
     return scene
 
 

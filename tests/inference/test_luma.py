@@ -18,6 +18,10 @@ from kcolor.inference.plan import Job
 HEIGHT, WIDTH = 69, 106
 _SEVERAL = "not kept: the result is of several pictures"
 
+needs_jpegtran = pytest.mark.skipif(
+    shutil.which(jpeg.JPEGTRAN) is None, reason="jpegtran is not installed"
+)
+
 
 @pytest.fixture(scope="module")
 def colorizer(any_size_tflite):
@@ -171,9 +175,7 @@ def test_gray_jpegs_keep_their_luma_unless_something_else_is_asked_for(
         np.testing.assert_array_equal(_luma(job.target), _luma(source))
 
 
-@pytest.mark.skipif(
-    shutil.which(jpeg.JPEGTRAN) is None, reason="jpegtran is not installed"
-)
+@needs_jpegtran
 def test_a_toned_scan_keeps_its_luma_and_loses_its_tone(tmp_path, colorizer):
     toned = cv2.cvtColor(_gray(), cv2.COLOR_GRAY2RGB) // np.array([1, 2, 3], "uint8")
     source = _save(tmp_path / "a.jpg", toned, subsampling=2)
@@ -185,9 +187,7 @@ def test_a_toned_scan_keeps_its_luma_and_loses_its_tone(tmp_path, colorizer):
     assert np.abs(decode.load(target).astype(int) - same).mean() < 4
 
 
-@pytest.mark.skipif(
-    shutil.which(jpeg.JPEGTRAN) is None, reason="jpegtran is not installed"
-)
+@needs_jpegtran
 @pytest.mark.parametrize("size", [(69, 106), (1031, 1100)])
 def test_a_jpeg_in_color_gets_the_colors_of_the_ordinary_way(tmp_path, colorizer, size):
     # Green, of which luma and L* say different things.
@@ -203,9 +203,7 @@ def test_a_jpeg_in_color_gets_the_colors_of_the_ordinary_way(tmp_path, colorizer
     assert np.abs(seen[0] - seen[1]).mean() < 1.5
 
 
-@pytest.mark.skipif(
-    shutil.which(jpeg.JPEGTRAN) is None, reason="jpegtran is not installed"
-)
+@needs_jpegtran
 def test_luma_of_which_scans_are_missing_is_not_kept(tmp_path, colorizer):
     # Readers smooth what such a file lacks, jpegtran leaves it rough.
     color = cv2.cvtColor(_gray(207, 318), cv2.COLOR_GRAY2RGB)
