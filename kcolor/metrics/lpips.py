@@ -25,8 +25,8 @@ SMALLEST = {"alex": 31, "squeeze": 17}
 ENVIRONMENT_VARIABLE = "KCOLOR_LPIPS_WEIGHTS"
 
 # The publication's scaling layer, on RGB in [-1, 1].
-_SHIFT = (-0.030, -0.088, -0.188)
-_SCALE = (0.458, 0.448, 0.450)
+SHIFT = (-0.030, -0.088, -0.188)
+SCALE = (0.458, 0.448, 0.450)
 # Squared norms below this count as no feature at all. The publication adds 1e-10 to
 # the norm instead, whose gradient is infinite where all channels are 0.
 _SMALLEST_SQUARE = 1e-12
@@ -152,9 +152,9 @@ def build_features(
     rgb = keras.Input((None, None, 3), dtype="float32", name="rgb")
     # x * 2 - 1 and (x - shift) / scale in one step.
     x = keras.layers.Rescaling(
-        scale=[2 / scale for scale in _SCALE],
+        scale=[2 / scale for scale in SCALE],
         offset=[
-            -(1 + shift) / scale for shift, scale in zip(_SHIFT, _SCALE, strict=True)
+            -(1 + shift) / scale for shift, scale in zip(SHIFT, SCALE, strict=True)
         ],
         dtype="float32",
         name="scale",

@@ -12,7 +12,7 @@ import math
 import keras
 
 # Kernel, stride, expansion, channels and blocks of each stage.
-_STAGES = (
+STAGES = (
     (3, 1, 1, 16, 1),
     (3, 2, 6, 24, 2),
     (5, 2, 6, 40, 2),
@@ -58,8 +58,8 @@ def block_names(name: str) -> list[str]:
 def _blocks(name):
     """Yields name, kernel size, strides, expansion and channels of each block."""
     width, depth = _SCALES[name]
-    for stage, (kernel_size, strides, expansion, filters, count) in enumerate(_STAGES):
-        if stage not in (0, len(_STAGES) - 1):
+    for stage, (kernel_size, strides, expansion, filters, count) in enumerate(STAGES):
+        if stage not in (0, len(STAGES) - 1):
             count = math.ceil(depth * count)
         filters = _to_multiple_of_8(filters * width)
         for block in range(count):
