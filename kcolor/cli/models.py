@@ -88,7 +88,8 @@ def _legend(cards):
         )
     if any(_pictures([card]) != pictures for card in cards):
         parts.append("-: not measured, or on other pictures")
-    return "; ".join(parts) + "."
+    # A processor's name may be long.
+    return textwrap.fill("; ".join(parts) + ".", _WIDTH)
 
 
 def _paragraph(key, value):
