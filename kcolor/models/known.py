@@ -187,5 +187,7 @@ def without_hints(network: keras.Model, lightness: Any) -> Any:
     """
     if not takes_known(network):
         return lightness
+    # Keras on PyTorch takes no array beside a tensor.
+    lightness = ops.convert_to_tensor(lightness)
     known = ops.repeat(ops.zeros_like(lightness), 3, axis=-1)
     return {"lightness": lightness, "known": known}

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from kcolor.models.known import KnownFill, KnownPool, known_levels
+from kcolor.models.known import KnownFill, KnownPool, known_levels, without_hints
 from kcolor.models.mobile import add_known_input, build_mobile
 from kcolor.models.surgery import batch_norm_sources, fold_batch_norm, under_policy
 
@@ -128,3 +128,14 @@ def test_a_saved_network_and_one_of_mixed_precision_answer_the_same(tmp_path):
     # bfloat16 keeps 8 bits of a number, and there are 60 layers.
     mixed = under_policy(model, "mixed_bfloat16")
     np.testing.assert_allclose(mixed(inputs), expected, atol=0.05)
+
+
+def test_without_hints_an_array_becomes_tensors_that_every_backend_takes():
+    lightness = np.zeros((2, 64, 64, 1), "float32")
+    network = build_mobile(backbone_weights="none", known=True)
+    seen = without_hints(network, lightness)
+    # Keras on PyTorch refuses an array beside a tensor.
+    assert all(keras.ops.is_tensor(part) for part in seen.values())
+    assert seen["known"].shape == (2, 64, 64, 3)
+    plain = build_mobile(backbone_weights="none")
+    assert without_hints(plain, lightness) is lightness
