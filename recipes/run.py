@@ -15,8 +15,9 @@ Each model is a file beside this one:
   card go; `test` what it is measured on, `[card]` what no machine can say.
 - `{corpus}` and `{weights}` stand for the folders given here; sources may hold `*`.
 
-`--engine amx` trains `mobile` on CPUs with AMX 1.4 times as fast, see
-`amx/fit.py`; it needs a C++ compiler and `pip install torch ninja`.
+`KERAS_BACKEND=torch python recipes/run.py mobile ... --engine amx --train-only` trains
+`mobile` on CPUs with AMX 2.5 times as fast, see `amx/fit.py`; it needs a C++ compiler
+and `pip install torch ninja`. The same without the first and the last word exports it.
 
 Training that was interrupted goes on; what is finished is only exported and measured
 again. A card is short; everything else that is known of a model goes to `results/`.
