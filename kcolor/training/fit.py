@@ -72,7 +72,7 @@ def fit(options: FitOptions) -> list[dict[str, float]]:
     is_first = processes.process_id() == 0
     if is_first and not options.resume:
         refuse_old_run(run)
-    train, validation = _open_data(options)
+    train, validation = open_data(options)
     steps = options.steps_per_epoch
     if steps is None:
         steps = max(1, pass_length(train) // options.batch_size)
@@ -180,7 +180,16 @@ def _what_decides(options: FitOptions, policy: str, train: Source) -> dict[str, 
     }
 
 
-def _open_data(options: FitOptions) -> tuple[Source, Source]:
+def open_data(options: FitOptions) -> tuple[Source, Source]:
+    """Opens what a training learns from and what it is validated on.
+
+    Args:
+        options: Options of the training.
+
+    Returns:
+        Tuple of both sources: gray pictures left out of the first where the options
+        say so, the second thinned out to as many pictures as they ask for.
+    """
     source = open_sources(options.data)
     if options.val_data:
         train, validation = source, open_sources([options.val_data])

@@ -11,7 +11,6 @@ the stage finds them (see `network`), and its checkpoint is its own. With
 import logging
 import math
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,16 +22,15 @@ from kcolor.color.graph import join
 from kcolor.data.augment import opencv_in_one_thread
 from kcolor.data.batches import evaluation_batches, training_batches
 from kcolor.data.cleaning import SkipBad, without_bad
-from kcolor.data.source import open_sources
 from kcolor.files import replacing
 from kcolor.metrics.lpips import find_weights
 from kcolor.metrics.psnr import psnr
 from kcolor.models.backbones import is_backbone
 from kcolor.models.known import takes_known, without_hints
-from kcolor.parallel import evenly_spaced
 from kcolor.runtimes.run_folder import read_history
+from kcolor.training.fit import open_data
 from kcolor.training.options import FitOptions
-from kcolor.training.run_folder import prepare_run, write_history
+from kcolor.training.run_folder import prepare_run, refuse_old_run, write_history
 from kcolor.training.stages import learning_rate
 from kcolor.training.trainer import build_trainer
 
@@ -44,7 +42,6 @@ _FIXED = {
     "loss": "l1",
     "teacher": None,
     "freeze_epochs": 0,
-    "min_colorfulness": 0.0,
     "cache": "none",
     "patience": 0,
 }
@@ -56,14 +53,15 @@ def fit(options: FitOptions) -> list[dict[str, float]]:
     """Trains one stage and leaves a run folder; with `resume` it goes on with one.
 
     Args:
-        options: As `kcolor.training.fit.fit` takes them, with `val_data`; not all
-            values, see `_FIXED`.
+        options: As `kcolor.training.fit.fit` takes them, with `steps_per_epoch`; not
+            all values, see `_FIXED`.
 
     Returns:
         List of dicts, one per epoch.
 
     Raises:
         ValueError: If an option is one that this trainer does not take.
+        DataError: If the folder holds a run and `resume` is not set.
     """
     chosen = options.with_defaults()
     for name, value in _FIXED.items():
@@ -73,10 +71,10 @@ def fit(options: FitOptions) -> list[dict[str, float]]:
                 f"Received: {getattr(chosen, name)!r}"
             )
     run = Path(options.run)
-    train = open_sources(options.data)
-    validation = open_sources([options.val_data])
-    validation = validation.subset(evenly_spaced(len(validation), options.val_images))
-    model = build_trainer(replace(options, resume=False)).network
+    if not options.resume:
+        refuse_old_run(run)
+    train, validation = open_data(options)
+    model = build_trainer(options).network
     if not is_backbone(model.get_layer("encoder"), "efficientnet_lite0"):
         raise ValueError("the trainer for AMX needs the backbone efficientnet_lite0")
     with opencv_in_one_thread():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from photographs import photograph
 
+from kcolor.errors import DataError
 from kcolor.losses import ColorizationLoss
 from kcolor.metrics.lpips import build_lpips, find_weights
 from kcolor.models.mobile import build_mobile
@@ -201,6 +202,8 @@ def test_a_stage_that_was_broken_off_goes_on(amx, model, tmp_path, monkeypatch):
     for row, expected in zip(resumed, whole, strict=True):
         assert row["loss"] == pytest.approx(expected["loss"], rel=1e-3)
         assert row["val_loss"] == pytest.approx(expected["val_loss"], rel=1e-3)
+    with pytest.raises(DataError, match="whole: holds a run already"):
+        fit(options("whole"))
     trained = keras.saving.load_model(tmp_path / "broken" / "model.keras")
     before = model.get_layer("decoder_p2_conv").get_weights()[0]
     after = trained.get_layer("decoder_p2_conv").get_weights()[0]
