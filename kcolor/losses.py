@@ -15,9 +15,9 @@ from kcolor.color.graph import opponent_colorfulness, recompose
 PIXEL_LOSSES = ("l2", "l1", "huber", "psnr")
 # Huber's bend, in scaled ab: 5 of 110 units, about what an eye starts to see.
 _HUBER_DELTA = 5 / 110
-# Mean square error of 60 dB, below an 8-bit step: keeps the logarithm of equal pictures
-# finite.
-_PSNR_FLOOR = 1e-6
+# Mean square error of 40 dB, which is added: nearly gray pictures are nearly right from
+# the start, and would outweigh all others.
+PSNR_FLOOR = 1e-4
 
 
 @keras.saving.register_keras_serializable("kcolor")
@@ -33,6 +33,7 @@ class ColorizationLoss(keras.losses.Loss):
         perceptual_share: float = 0.5,
         teacher: Callable | None = None,
         teacher_weight: float = 0.5,
+        psnr: float = 0.0,
         name: str = "colorization_loss",
     ) -> None:
         """Sets the terms up.
@@ -41,7 +42,8 @@ class ColorizationLoss(keras.losses.Loss):
             pixel: `"l2"` (mean square), `"l1"` (mean absolute) or `"huber"`, all of
                 ab, or `"psnr"`: minus the mean over pictures of the recomposed RGB's
                 PSNR, in units of 100 dB. It weighs an error by how good its picture
-                is, as the figure does that evaluation prints; best for last steps.
+                is, as the figure does that evaluation prints; best for last steps, or
+                beside another, see `psnr`.
             perceptual: Weight of the perceptual term beside the pixel term, >= 0.
             colorfulness: Weight of what a picture's colorfulness lacks to its truth's,
                 in units of 100; 0 where it lacks nothing.
@@ -53,6 +55,7 @@ class ColorizationLoss(keras.losses.Loss):
                 is a second target of the pixel term. It tells the share of color that
                 can be told from lightness, without the chance of each single truth.
             teacher_weight: Share of the pixel term that looks at the teacher, [0, 1].
+            psnr: Weight of what `"psnr"` computes, beside the pixel term, >= 0.
             name: Name of the loss.
 
         Raises:
@@ -73,6 +76,7 @@ class ColorizationLoss(keras.losses.Loss):
         self.colorfulness = colorfulness
         self.perceptual_share = perceptual_share
         self.teacher, self.teacher_weight = teacher, teacher_weight
+        self.psnr = psnr
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Compares one batch.
@@ -92,6 +96,8 @@ class ColorizationLoss(keras.losses.Loss):
             loss = (1 - self.teacher_weight) * loss
             taught = ops.concatenate([y_true[..., :1], taught], axis=-1)
             loss = loss + self.teacher_weight * self.pixel_loss(taught, y_pred)
+        if self.psnr:
+            loss = loss + self.psnr * self._lacking_psnr(y_true, y_pred)
         if not self.perceptual and not self.colorfulness:
             return ops.reshape(loss, (1,))
         count = max(1, round(y_true.shape[0] * self.perceptual_share))
@@ -125,7 +131,7 @@ class ColorizationLoss(keras.losses.Loss):
         lightness = y_true[..., :1]
         error = recompose(lightness, y_true[..., 1:]) - recompose(lightness, y_pred)
         error = ops.mean(ops.square(error), axis=(1, 2, 3))
-        return ops.mean(ops.log10(ops.maximum(error, _PSNR_FLOOR))) / 10
+        return ops.mean(ops.log10(error + PSNR_FLOOR)) / 10
 
     def get_config(self) -> dict[str, Any]:
         """Returns what `from_config` needs; the networks themselves are not in it."""
@@ -136,6 +142,7 @@ class ColorizationLoss(keras.losses.Loss):
             "perceptual_share": self.perceptual_share,
             "teacher": self.teacher is not None,
             "teacher_weight": self.teacher_weight,
+            "psnr": self.psnr,
             "name": self.name,
         }
 

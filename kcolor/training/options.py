@@ -82,6 +82,9 @@ class FitOptions:
     colorfulness: float = _option(
         0.0, "Weight of a term that asks for the truth's colorfulness."
     )
+    psnr: float = _option(
+        0.0, "Weight of the loss psnr beside another pixel loss; try 1 to 2."
+    )
     lpips_weights: Path | str | None = _option(
         None,
         "Parameters of LPIPS.  [default: what KCOLOR_LPIPS_WEIGHTS names, else those "

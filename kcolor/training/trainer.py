@@ -134,6 +134,7 @@ def build_trainer(options: FitOptions) -> Trainer:
         _lpips(chosen),
         teacher=teacher,
         teacher_weight=chosen.teacher_weight,
+        psnr=chosen.psnr,
     )
     return Trainer(chosen, network, model, loss)
 

@@ -70,6 +70,8 @@ def fit(options: FitOptions) -> list[dict[str, float]]:
                 f"the trainer for AMX takes `{name}`={value!r} alone. "
                 f"Received: {getattr(chosen, name)!r}"
             )
+    if chosen.steps_per_epoch is None:
+        raise ValueError("the trainer for AMX needs `steps_per_epoch`")
     run = Path(options.run)
     if not options.resume:
         refuse_old_run(run)

@@ -16,6 +16,7 @@ from kcolor.color.constants import (
     LIGHTNESS_SCALE,
     WHITE_XYZ_TO_RGB,
 )
+from kcolor.losses import PSNR_FLOOR
 from kcolor.metrics.lpips import SCALE, SHIFT
 from kcolor.models.weights import read_safetensors
 from kcolor.training.options import FitOptions
@@ -25,7 +26,7 @@ _CONVOLUTIONS = ((0, 4, 2), (3, 1, 2), (6, 1, 1))
 
 
 class Loss:
-    """Mean absolute error of ab, LPIPS' first three layers, lacking colorfulness."""
+    """`ColorizationLoss("l1")` with its terms, of LPIPS the first three layers."""
 
     def __init__(self, options: FitOptions, lpips_file: Path) -> None:
         """Takes the weights of the terms from `FitOptions`."""
@@ -39,12 +40,18 @@ class Loss:
         """Compares `(N, H, W, 3)`, lightness and ab, with ab `(N, H, W, 2)`."""
         loss = (target[..., 1:] - ab).abs().mean()
         half = max(1, round(len(ab) * 0.5))
-        lightness = target[:half, ..., 0]
+        looked_at = len(ab) if self.options.psnr else half
+        lightness = target[:looked_at, ..., 0]
         with torch.no_grad():
-            truth = _recompose(lightness, target[:half, ..., 1:])
-            features = self._features(truth)
-            color = _colorfulness(truth)
-        picture = _recompose(lightness, ab[:half])
+            truth = _recompose(lightness, target[:looked_at, ..., 1:])
+            features = self._features(truth[:half])
+            color = _colorfulness(truth[:half])
+        picture = _recompose(lightness, ab[:looked_at])
+        if self.options.psnr:
+            error = (truth - picture).square().mean((1, 2, 3))
+            lacking = torch.log10(error + PSNR_FLOOR).mean() / 10
+            loss = loss + self.options.psnr * lacking
+        picture = picture[:half]
         if self.options.perceptual:
             pairs = zip(features, self._features(picture), strict=True)
             distances = [

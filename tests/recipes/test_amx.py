@@ -154,10 +154,12 @@ def test_the_loss_is_kcolors(amx):
     target = rng.uniform(-0.5, 0.5, (4, 64, 64, 3)).astype("float32")
     target[..., 1:] *= 0.3
     ab = (target[..., 1:] * 0.5).astype("float32")
-    options = FitOptions("mobile", "", perceptual=0.5, colorfulness=0.1)
-    own = amx["loss"].Loss(options, path)(torch.tensor(target), torch.tensor(ab))
-    expected = ColorizationLoss("l1", 0.5, 0.1, build_lpips(path, layers=3))
-    assert float(own) == pytest.approx(float(expected(target, ab)), rel=0.01)
+    for psnr in (0.0, 2.0):
+        options = FitOptions("mobile", "", perceptual=0.5, colorfulness=0.1, psnr=psnr)
+        own = amx["loss"].Loss(options, path)(torch.tensor(target), torch.tensor(ab))
+        lpips = build_lpips(path, layers=3)
+        expected = ColorizationLoss("l1", 0.5, 0.1, lpips, psnr=psnr)
+        assert float(own) == pytest.approx(float(expected(target, ab)), rel=0.01)
 
 
 def test_a_stage_that_was_broken_off_goes_on(amx, model, tmp_path, monkeypatch):
@@ -213,3 +215,5 @@ def test_a_stage_that_was_broken_off_goes_on(amx, model, tmp_path, monkeypatch):
 def test_what_it_does_not_train_is_refused(amx, tmp_path):
     with pytest.raises(ValueError, match="takes `loss`='l1' alone. Received: 'l2'"):
         amx["fit"].fit(FitOptions("mobile", tmp_path, data=tmp_path))
+    with pytest.raises(ValueError, match="needs `steps_per_epoch`"):
+        amx["fit"].fit(FitOptions("mobile", tmp_path, data=tmp_path, loss="l1"))
