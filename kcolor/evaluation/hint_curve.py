@@ -273,20 +273,16 @@ def _answers(predictors, lightness, known):
     yield GRAY_ROW, np.stack([spread(plane, nothing, hints) for hints in known])
     for name, predictor in predictors.items():
         alone = predictor.predict_ab(lightness[None])[0]
-        yield f"{name} + spread", np.stack([spread(plane, alone, k) for k in known])
+        answers = np.stack([spread(plane, alone, hints) for hints in known])
+        yield f"{name} + spread", answers
         if predictor.takes_known:
-            yield (
-                f"{name}, hinted",
-                np.stack([_told(predictor, lightness, alone, k) for k in known]),
-            )
-
-
-def _told(predictor, lightness, alone, known):
-    # As a session does it.
-    hinted = None
-    if is_heard(known):
-        hinted = predictor.predict_ab(lightness[None], known[None])[0]
-    return spread(lightness[..., 0], alone, known, hinted)
+            # As a session does it.
+            answers = answers.copy()
+            for at, hints in enumerate(known):
+                if is_heard(hints):
+                    hinted = predictor.predict_ab(lightness[None], hints[None])[0]
+                    answers[at] = spread(plane, alone, hints, hinted)
+            yield f"{name}, hinted", answers
 
 
 def _row(model, counts, means, images):
