@@ -83,7 +83,7 @@ class FitOptions:
         0.0, "Weight of a term that asks for the truth's colorfulness."
     )
     psnr: float = _option(
-        0.0, "Weight of the loss psnr beside another pixel loss; try 1 to 2."
+        0.0, "Weight of the loss psnr beside another pixel loss; mobile has 2.3."
     )
     lpips_weights: Path | str | None = _option(
         None,
