@@ -41,9 +41,9 @@ class ColorizationLoss(keras.losses.Loss):
         Args:
             pixel: `"l2"` (mean square), `"l1"` (mean absolute) or `"huber"`, all of
                 ab, or `"psnr"`: minus the mean over pictures of the recomposed RGB's
-                PSNR, in units of 100 dB. It weighs an error by how good its picture
-                is, as the figure does that evaluation prints; best for last steps, or
-                beside another, see `psnr`.
+                PSNR, at most 40 dB, in units of 100 dB. It weighs an error by how good
+                its picture is, as the figure does that evaluation prints; best for last
+                steps, or beside another, see `psnr`.
             perceptual: Weight of the perceptual term beside the pixel term, >= 0.
             colorfulness: Weight of what a picture's colorfulness lacks to its truth's,
                 in units of 100; 0 where it lacks nothing.
