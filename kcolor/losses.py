@@ -96,14 +96,15 @@ class ColorizationLoss(keras.losses.Loss):
             loss = (1 - self.teacher_weight) * loss
             taught = ops.concatenate([y_true[..., :1], taught], axis=-1)
             loss = loss + self.teacher_weight * self.pixel_loss(taught, y_pred)
-        if self.psnr:
-            loss = loss + self.psnr * self._lacking_psnr(y_true, y_pred)
-        if not self.perceptual and not self.colorfulness:
+        if not self.perceptual and not self.colorfulness and not self.psnr:
             return ops.reshape(loss, (1,))
         count = max(1, round(y_true.shape[0] * self.perceptual_share))
-        lightness, ab = y_true[:count, ..., :1], y_true[:count, ..., 1:]
-        truth = recompose(lightness, ab)
-        picture = recompose(lightness, y_pred[:count])
+        if not self.psnr:
+            y_true, y_pred = y_true[:count], y_pred[:count]
+        truth, picture = _pictures(y_true, y_pred)
+        if self.psnr:
+            loss = loss + self.psnr * _lacking_psnr(truth, picture)
+            truth, picture = truth[:count], picture[:count]
         if self.perceptual:
             distance = self.lpips([truth, picture])
             loss = loss + self.perceptual * ops.mean(distance)
@@ -115,7 +116,7 @@ class ColorizationLoss(keras.losses.Loss):
     def pixel_loss(self, y_true: Any, y_pred: Any) -> Any:
         """Computes the pixel term alone; arguments and result as `call` has them."""
         if self.pixel == "psnr":
-            return self._lacking_psnr(y_true, y_pred)
+            return _lacking_psnr(*_pictures(y_true, y_pred))
         error = y_true[..., 1:] - y_pred
         if self.pixel == "l2":
             return ops.mean(ops.square(error))
@@ -126,12 +127,6 @@ class ColorizationLoss(keras.losses.Loss):
         return ops.mean(
             ops.where(error < _HUBER_DELTA, inside, error - _HUBER_DELTA / 2)
         )
-
-    def _lacking_psnr(self, y_true, y_pred):
-        lightness = y_true[..., :1]
-        error = recompose(lightness, y_true[..., 1:]) - recompose(lightness, y_pred)
-        error = ops.mean(ops.square(error), axis=(1, 2, 3))
-        return ops.mean(ops.log10(error + PSNR_FLOOR)) / 10
 
     def get_config(self) -> dict[str, Any]:
         """Returns what `from_config` needs; the networks themselves are not in it."""
@@ -158,6 +153,17 @@ class ColorizationLoss(keras.losses.Loss):
             config["lpips"] = _NotSaved("lpips")
         config["teacher"] = _NotSaved("teacher") if config.get("teacher") else None
         return cls(**config)
+
+
+def _pictures(y_true, y_pred):
+    """Recomposes RGB of truth and prediction."""
+    lightness = y_true[..., :1]
+    return recompose(lightness, y_true[..., 1:]), recompose(lightness, y_pred)
+
+
+def _lacking_psnr(truth, picture):
+    error = ops.mean(ops.square(truth - picture), axis=(1, 2, 3))
+    return ops.mean(ops.log10(error + PSNR_FLOOR)) / 10
 
 
 class _NotSaved:

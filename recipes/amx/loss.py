@@ -40,18 +40,19 @@ class Loss:
         """Compares `(N, H, W, 3)`, lightness and ab, with ab `(N, H, W, 2)`."""
         loss = (target[..., 1:] - ab).abs().mean()
         half = max(1, round(len(ab) * 0.5))
-        looked_at = len(ab) if self.options.psnr else half
-        lightness = target[:looked_at, ..., 0]
+        if not self.options.psnr:
+            target, ab = target[:half], ab[:half]
+        lightness = target[..., 0]
         with torch.no_grad():
-            truth = _recompose(lightness, target[:looked_at, ..., 1:])
+            truth = _recompose(lightness, target[..., 1:])
             features = self._features(truth[:half])
             color = _colorfulness(truth[:half])
-        picture = _recompose(lightness, ab[:looked_at])
+        picture = _recompose(lightness, ab)
         if self.options.psnr:
             error = (truth - picture).square().mean((1, 2, 3))
             lacking = torch.log10(error + PSNR_FLOOR).mean() / 10
             loss = loss + self.options.psnr * lacking
-        picture = picture[:half]
+            picture = picture[:half]
         if self.options.perceptual:
             pairs = zip(features, self._features(picture), strict=True)
             distances = [
