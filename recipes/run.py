@@ -8,6 +8,7 @@ Each model is a file beside this one:
   `FitOptions`: several weighted sources, a validation source, sizes, rates. A stage
   goes on from what the one before it left; the first names `backbone_weights`. From
   the first stage with `hints_share` on, `mobile` takes known colors.
+- `data` may name one of `[mixes]`, sources that several stages draw from.
 - `start` in a stage says otherwise: `encoder_from`, another model's trained encoder
   under a fresh decoder; `end_at_level`, a fresh network that ends at a pyramid level;
   `grown`, the whole network around the layers that the stage before it trained.
@@ -93,7 +94,10 @@ def read(name, options):
     recipe = tomllib.loads(text)
     stages = [{**recipe.get("common", {}), **stage} for stage in recipe["stages"]]
     for stage in stages:
-        stage["data"] = [path for source in stage["data"] for path in found(source)]
+        sources = stage["data"]
+        if isinstance(sources, str):
+            sources = recipe["mixes"][sources]
+        stage["data"] = [path for source in sources for path in found(source)]
         if not stage["data"]:
             sys.exit(f"{options.corpus}: holds nothing that recipes/{name}.toml names")
         if options.smoke:

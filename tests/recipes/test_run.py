@@ -78,6 +78,17 @@ def test_a_stage_names_weighted_sources_and_its_own_validation(
     assert (second["size"], second["batch_size"]) == (96, 2)
 
 
+def test_stages_draw_from_a_mix_by_its_name(run, options, monkeypatch, tmp_path):
+    (tmp_path / "new.toml").write_text(
+        'system = "mobile"\n[mixes]\nfaces = ["{corpus}/people.tar=0.4"]\n'
+        '[common]\ndata = "faces"\n[[stages]]\n[[stages]]\ndata = "faces"\n'
+    )
+    monkeypatch.setattr(run, "HERE", tmp_path)
+    options.into = tmp_path / "elsewhere"
+    for stage in run.read("new", options)["stages"]:
+        assert stage["data"] == [f"{options.corpus.as_posix()}/people.tar=0.4"]
+
+
 def test_a_stage_goes_on_from_the_one_before(run, options):
     recipe = run.read("mobile", options)
     assert run.start(recipe, 0, [], options) == {}
