@@ -74,7 +74,7 @@ model_option = click.option(
 json_option = click.option(
     "--json", "json_file", metavar="FILE", help="Write the figures as JSON."
 )
-augmentation_options = fit_options("crop_min", "crop_max", "degrade")
+augmentation_options = fit_options("crop_min", "crop_max", "whole_share", "degrade")
 
 
 def is_debugging() -> bool:

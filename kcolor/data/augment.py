@@ -10,6 +10,8 @@ from contextlib import contextmanager
 import cv2
 import numpy as np
 
+from kcolor.images.resize import resize_square
+
 
 @contextmanager
 def opencv_in_one_thread() -> Iterator[None]:
@@ -80,6 +82,32 @@ def random_crop(
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REFLECT_101,
     )
+
+
+def random_whole(
+    picture: np.ndarray, size: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Squashes a picture to a square, all of it but for a random margin.
+
+    So a network sees it that is asked at a fixed size, see `resize_square`; a crop of
+    `random_crop` shows at most its shorter side, and things larger.
+
+    Args:
+        picture: uint8 array of shape `(height, width, channels)`.
+        size: Side of the result, in pixels.
+        rng: `numpy.random.Generator`.
+
+    Returns:
+        uint8 array of shape `(size, size, channels)`, of 85 to 100% of the picture's
+        height and of its width; half are mirrored.
+    """
+    window = []
+    for side in picture.shape[:2]:
+        kept = max(1, round(side * rng.uniform(0.85, 1)))
+        start = int(rng.integers(0, side - kept + 1))
+        window.append(slice(start, start + kept))
+    square = resize_square(picture[tuple(window)], size)
+    return cv2.flip(square, 1) if rng.random() < 0.5 else square
 
 
 def degrade_lightness(

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from kcolor.color.host import split_on_host
-from kcolor.data.augment import degrade_lightness, random_crop
+from kcolor.data.augment import degrade_lightness, random_crop, random_whole
 from kcolor.data.hints import simulate_hints
 from kcolor.data.source import PictureSource
 from kcolor.images.resize import resize_square
@@ -48,6 +48,7 @@ def training_batches(
     crop: tuple[float, float] = (0.5, 1.0),
     hints: float | None = None,
     part: tuple[int, int] = (0, 1),
+    whole: float = 0.0,
 ) -> "Iterable[Batch | HintedBatch] | tf.data.Dataset":
     """Builds the endless stream of training batches.
 
@@ -69,6 +70,8 @@ def training_batches(
             `kcolor.data.hints.simulate_hints`; None: the network does not take any.
         part: Which of how many equal parts of each batch is read, for processes that
             train together: together their parts are the batch that one would get.
+        whole: Share of the pictures, in [0, 1], that are squashed to the square whole
+            instead of cropped, see `random_whole`.
 
     Returns:
         `tf.data.Dataset`, or an iterator on other backends, of `(lightness, target)`:
@@ -109,6 +112,8 @@ def training_batches(
         def cut(picture):
             # A generator of its own for each of a pair gives both the same crop.
             rng = np.random.default_rng((seed, _CROP, drawn))
+            if whole and rng.random() < whole:
+                return random_whole(picture, size, rng)
             return random_crop(picture, size, rng, *crop)
 
         rgb, gray = source.pair(index, short_side)

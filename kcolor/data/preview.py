@@ -20,6 +20,7 @@ def preview(
     crop_max: float = 1.0,
     degrade: float = 0.0,
     seed: int = 0,
+    whole_share: float = 0.0,
 ) -> np.ndarray:
     """Draws the first pictures of a training run.
 
@@ -31,6 +32,7 @@ def preview(
         crop_max: Greatest side of a crop, as `fit` has it.
         degrade: Share of inputs made to look like old photographs, as `fit` has it.
         seed: Seed of order and augmentation, as `fit` has it.
+        whole_share: Share of the pictures that are squashed whole, as `fit` has it.
 
     Returns:
         uint8 RGB array `(height, width, 3)`: a row per picture, its input beside its
@@ -43,7 +45,15 @@ def preview(
     try:
         crop = crop_min, crop_max
         batches = iter(
-            training_batches(source, size, count, seed, degrade=degrade, crop=crop)
+            training_batches(
+                source,
+                size,
+                count,
+                seed,
+                degrade=degrade,
+                crop=crop,
+                whole=whole_share,
+            )
         )
         lightness, target = (np.asarray(part) for part in next(batches))
     except Exception as error:

@@ -151,6 +151,7 @@ def _train(
         # A network that takes hints is fed, were it with none at all.
         options.hints_share if takes_known(trainer.network) else None,
         (processes.process_id(), processes.count()),
+        options.whole_share,
     )
     try:
         trainer.model.fit(

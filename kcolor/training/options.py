@@ -153,6 +153,11 @@ class FitOptions:
         "best at the scale it was trained at: cut large pictures small.",
     )
     crop_max: float = _option(1.0, "Greatest side of a crop.")
+    whole_share: float = _option(
+        0.0,
+        "Share of the pictures that are squashed to the square whole instead of "
+        "cropped, as evaluation and files of a fixed size see them: for a last stage.",
+    )
     degrade: float = _option(0.0, "Share of inputs made to look like old photographs.")
     hints_share: float = _option(
         0.0,
@@ -232,6 +237,10 @@ class FitOptions:
             raise ValueError(
                 "`crop_min` and `crop_max` must be 0 < crop_min <= crop_max <= 1. "
                 f"Received: {self.crop_min} and {self.crop_max}"
+            )
+        if not 0 <= self.whole_share <= 1:
+            raise ValueError(
+                f"`whole_share` must lie in [0, 1]. Received: {self.whole_share}"
             )
         if not 0 <= self.teacher_weight <= 1:
             raise ValueError(

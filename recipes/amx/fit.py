@@ -211,6 +211,7 @@ class _Training:
             options.degrade,
             (options.crop_min, options.crop_max),
             options.hints_share if takes_known(self.network.model) else None,
+            whole=options.whole_share,
         )
         for inputs, target in batches:
             parts = inputs.values() if isinstance(inputs, dict) else (inputs,)

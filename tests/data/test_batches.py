@@ -9,7 +9,7 @@ from PIL import Image
 
 from kcolor.color.graph import join, split
 from kcolor.data import batches
-from kcolor.data.augment import degrade_lightness, random_crop
+from kcolor.data.augment import degrade_lightness, random_crop, random_whole
 from kcolor.data.batches import evaluation_batches, training_batches
 from kcolor.data.source import open_source
 from kcolor.images.resize import resize_square
@@ -64,7 +64,8 @@ def test_input_and_target_are_the_same_crop(source):
         np.testing.assert_array_equal(lightness, target[..., :1])
 
 
-def test_paired_input_is_cropped_as_its_color_picture(tmp_path):
+@pytest.mark.parametrize("whole", [0.0, 1.0])
+def test_paired_input_is_cropped_as_its_color_picture(tmp_path, whole):
     rng = np.random.default_rng(0)
     for side in ("color", "gray"):
         (tmp_path / side).mkdir()
@@ -72,7 +73,8 @@ def test_paired_input_is_cropped_as_its_color_picture(tmp_path):
         rgb = rng.integers(0, 256, (50, 70, 3), "uint8")
         Image.fromarray(rgb).save(tmp_path / "color" / f"{i}.png")
         Image.fromarray(255 - rgb).save(tmp_path / "gray" / f"{i}.png")
-    ((lightness, target),) = take(training_batches(open_source(tmp_path), 32, 3), 1)
+    drawn = training_batches(open_source(tmp_path), 32, 3, whole=whole)
+    ((lightness, target),) = take(drawn, 1)
     truth = np.asarray(join(target[..., :1], target[..., 1:]))
     expected, _ = split(255 - truth)
     # The crop's interpolation rounds the two pictures apart by at most a level or two.
@@ -178,6 +180,38 @@ def test_about_half_of_the_crops_are_mirrored():
         for s in range(200)
     ]
     assert 0.3 < np.mean(mirrored) < 0.7
+
+
+@pytest.mark.parametrize("shape", [(120, 160), (160, 60), (1, 1), (2, 300)])
+def test_whole_picture_is_squashed_but_for_a_margin(shape):
+    # Red counts rows, green columns: both must reach 85% of their range and more.
+    row, column = np.mgrid[0 : shape[0], 0 : shape[1]]
+    share = [255 * axis / max(1, axis.max()) for axis in (row, column)]
+    image = np.stack([*share, 0 * row], -1).astype("uint8")
+    mirrored = []
+    for seed in range(60):
+        square = random_whole(image, 32, np.random.default_rng(seed)).astype(int)
+        assert square.shape == (32, 32, 3)
+        if min(shape) >= 60:
+            assert np.all(np.ptp(square[..., :2], axis=(0, 1)) >= 0.85 * 255 - 12)
+            mirrored.append(square[16, 0, 1] > square[16, -1, 1])
+    if mirrored:
+        assert 0.25 < np.mean(mirrored) < 0.75
+
+
+def test_a_share_of_the_pictures_is_whole():
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (48, 96, 3), "uint8")
+    source = source_of({f"{i}.png": lambda: rgb for i in range(24)})
+
+    def drawn(whole):
+        ((_, target),) = take(training_batches(source, 32, 24, whole=whole), 1)
+        return target
+
+    every, half, none = drawn(1.0), drawn(0.5), drawn(0.0)
+    same = [np.array_equal(a, b) for a, b in zip(half, every, strict=True)]
+    assert 6 <= sum(same) <= 18
+    assert not any(np.array_equal(a, b) for a, b in zip(none, every, strict=True))
 
 
 def test_resize_keeps_whole_picture_and_mean():
