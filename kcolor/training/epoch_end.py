@@ -7,26 +7,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import cv2
 import keras
 import numpy as np
 
-from kcolor.color.graph import join
 from kcolor.data.batches import evaluation_batches
 from kcolor.data.source import Source
 from kcolor.errors import DataError
 from kcolor.files import replacing
-from kcolor.images.sheets import contact_sheet
-from kcolor.metrics.psnr import psnr
 from kcolor.models.known import without_hints
-from kcolor.parallel import evenly_spaced
 from kcolor.runtimes.run_folder import read_history
 from kcolor.training import processes
 from kcolor.training.devices import one_device
 from kcolor.training.run_folder import write_checkpoint, write_history
 from kcolor.training.trainer import Trainer
-
-_SAMPLES = 8
+from kcolor.training.validation import validate
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +66,7 @@ class EpochEnd(keras.callbacks.Callback):
         self.run, self.network, self.loss = run, network, trainer.loss
         self.batch_size, self.patience = options.batch_size, options.patience
         self.batches = evaluation_batches(validation, options.size, options.batch_size)
-        self.shown = set(evenly_spaced(len(validation), _SAMPLES))
+        self.count = len(validation)
         # A compiled network would be saved with its optimizer and loss, four times as
         # large; an uncompiled twin is the network alone. It validates, too: a batch of
         # validation need not divide among several devices.
@@ -115,7 +109,13 @@ class EpochEnd(keras.callbacks.Callback):
         row = {
             "epoch": epoch + 1,
             **{name: float(value) for name, value in logs.items()},
-            **self._validate(epoch),
+            **validate(
+                self.predict,
+                self.loss.pixel_loss,
+                self.batches,
+                self.count,
+                self.run / "samples" / f"epoch-{epoch + 1:04d}.png",
+            ),
             **rates,
         }
         best = min((r["val_loss"] for r in history), default=math.inf)
@@ -126,42 +126,6 @@ class EpochEnd(keras.callbacks.Callback):
         # Last, so that a checkpoint never stands for an epoch whose files are missing.
         write_checkpoint(self.run, self.model, epoch + 1)
         self._log(row)
-
-    def _validate(self, epoch):
-        loss = 0.0
-        scores: list[float] = []
-        gray_scores: list[float] = []
-        rows = []
-        for lightness, target in self.batches:
-            ab = self.predict(lightness)
-            loss += float(self.loss.pixel_loss(target, ab)) * len(ab)
-            seen, truth, picture, gray = (
-                keras.ops.convert_to_numpy(join(light, color))
-                for light, color in (
-                    (lightness, np.zeros_like(ab)),
-                    (target[..., :1], target[..., 1:]),
-                    (target[..., :1], ab),
-                    (target[..., :1], np.zeros_like(ab)),
-                )
-            )
-            for i in range(len(ab)):
-                if len(scores) + i in self.shown:
-                    rows.append((seen[i], picture[i], truth[i]))
-            scores.extend(keras.ops.convert_to_numpy(psnr(truth, picture)))
-            gray_scores.extend(keras.ops.convert_to_numpy(psnr(truth, gray)))
-        columns = zip(*rows, strict=True)
-        sheet = contact_sheet(
-            dict(zip(("gray", "predicted", "truth"), columns, strict=True))
-        )
-        path = self.run / "samples" / f"epoch-{epoch + 1:04d}.png"
-        with replacing(path) as temporary:
-            cv2.imwrite(str(temporary), sheet[..., ::-1])
-        return {
-            "val_loss": loss / len(scores),
-            "val_psnr": float(np.mean(scores)),
-            # Of the same pictures left gray: a PSNR alone says nothing.
-            "val_psnr_gray": float(np.mean(gray_scores)),
-        }
 
     def _log(self, row):
         numbers = {k: v for k, v in row.items() if k != "epoch"}

@@ -18,13 +18,11 @@ import torch
 from amx.loss import Loss
 from amx.network import Network
 
-from kcolor.color.graph import join
 from kcolor.data.augment import opencv_in_one_thread
 from kcolor.data.batches import evaluation_batches, training_batches
 from kcolor.data.cleaning import SkipBad, without_bad
 from kcolor.files import replacing
 from kcolor.metrics.lpips import find_weights
-from kcolor.metrics.psnr import psnr
 from kcolor.models.backbones import is_backbone
 from kcolor.models.known import takes_known, without_hints
 from kcolor.runtimes.run_folder import read_history
@@ -33,6 +31,7 @@ from kcolor.training.options import FitOptions
 from kcolor.training.run_folder import prepare_run, refuse_old_run, write_history
 from kcolor.training.stages import learning_rate
 from kcolor.training.trainer import build_trainer
+from kcolor.training.validation import validate
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +91,7 @@ def fit(options: FitOptions) -> list[dict[str, float]]:
             row = {
                 "epoch": training.epoch,
                 "loss": loss,
-                **_validate(training.averaged(), validation, chosen.size),
+                **_validate(run, training, validation),
                 "learning_rate": training.optimizer.param_groups[0]["lr"],
                 "images_per_second": chosen.steps_per_epoch
                 * chosen.batch_size
@@ -218,14 +217,15 @@ class _Training:
             yield [torch.from_numpy(np.array(part)) for part in (*parts, target)]
 
 
-def _validate(model, validation, size):
-    errors, scores, gray = [], [], []
-    for lightness, target in evaluation_batches(validation, size, 16):
-        ab = np.asarray(model.predict_on_batch(without_hints(model, lightness)))
-        errors.append(np.abs(target[..., 1:] - ab).mean((1, 2, 3)))
-        light, color = target[..., :1], target[..., 1:]
-        truth = join(light, color)
-        scores.append(psnr(truth, join(light, ab)))
-        gray.append(psnr(truth, join(light, np.zeros_like(ab))))
-    means = [float(np.mean(np.concatenate(part))) for part in (errors, scores, gray)]
-    return dict(zip(("val_loss", "val_psnr", "val_psnr_gray"), means, strict=True))
+def _validate(run, training, validation):
+    model, size = training.averaged(), training.options.size
+
+    def predict(lightness):
+        return np.asarray(model.predict_on_batch(without_hints(model, lightness)))
+
+    def l1(target, ab):
+        return np.abs(target[..., 1:] - ab).mean()
+
+    batches = evaluation_batches(validation, size, training.options.batch_size)
+    sheet = run / "samples" / f"epoch-{training.epoch:04d}.png"
+    return validate(predict, l1, batches, len(validation), sheet)

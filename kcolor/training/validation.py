@@ -1,0 +1,72 @@
+"""How good a network is on validation pictures, in figures and as a sheet."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+
+from kcolor.color.graph import join
+from kcolor.data.batches import Batch
+from kcolor.files import replacing
+from kcolor.images.sheets import contact_sheet
+from kcolor.metrics.psnr import psnr
+from kcolor.parallel import evenly_spaced
+
+_SAMPLES = 8
+
+
+def validate(
+    predict: Callable[[np.ndarray], np.ndarray],
+    pixel_loss: Callable[[np.ndarray, np.ndarray], float],
+    batches: Iterable[Batch],
+    count: int,
+    sheet: Path,
+) -> dict[str, float]:
+    """Measures a network on validation pictures and draws some of them.
+
+    Args:
+        predict: From lightness `(B, H, W, 1)` to ab `(B, H, W, 2)`, float32.
+        pixel_loss: From the target `(B, H, W, 3)` and ab to the batch's mean loss.
+        batches: What to measure on, see `evaluation_batches`.
+        count: How many pictures they hold.
+        sheet: PNG to write: gray, predicted and true picture of some, evenly spaced.
+
+    Returns:
+        `val_loss`; `val_psnr` in dB; and `val_psnr_gray`, of the same pictures left
+        gray, without which a PSNR says nothing.
+    """
+    shown = set(evenly_spaced(count, _SAMPLES))
+    loss = 0.0
+    scores: list[float] = []
+    gray_scores: list[float] = []
+    rows = []
+    for lightness, target in batches:
+        ab = predict(lightness)
+        loss += float(pixel_loss(target, ab)) * len(ab)
+        seen, truth, picture, gray = (
+            keras.ops.convert_to_numpy(join(light, color))
+            for light, color in (
+                (lightness, np.zeros_like(ab)),
+                (target[..., :1], target[..., 1:]),
+                (target[..., :1], ab),
+                (target[..., :1], np.zeros_like(ab)),
+            )
+        )
+        for i in range(len(ab)):
+            if len(scores) + i in shown:
+                rows.append((seen[i], picture[i], truth[i]))
+        scores.extend(keras.ops.convert_to_numpy(psnr(truth, picture)))
+        gray_scores.extend(keras.ops.convert_to_numpy(psnr(truth, gray)))
+    columns = zip(*rows, strict=True)
+    drawn = contact_sheet(
+        dict(zip(("gray", "predicted", "truth"), columns, strict=True))
+    )
+    with replacing(sheet) as temporary:
+        cv2.imwrite(str(temporary), drawn[..., ::-1])
+    return {
+        "val_loss": loss / len(scores),
+        "val_psnr": float(np.mean(scores)),
+        "val_psnr_gray": float(np.mean(gray_scores)),
+    }
