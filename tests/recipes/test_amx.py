@@ -163,16 +163,18 @@ def test_the_loss_is_kcolors(amx):
 
 
 def test_a_stage_that_was_broken_off_goes_on(amx, model, tmp_path, monkeypatch):
+    photos = tmp_path / "photos"
+    photos.mkdir()
     for number in range(8):
-        cv2.imwrite(str(tmp_path / f"{number}.png"), photograph(70, 90, seed=number))
+        cv2.imwrite(str(photos / f"{number}.png"), photograph(70, 90, seed=number))
     model.save(tmp_path / "start.keras")
 
     def options(run, resume=False):
         return FitOptions(
             "mobile",
             tmp_path / run,
-            data=tmp_path,
-            val_data=tmp_path,
+            data=photos,
+            val_data=photos,
             init_from=tmp_path / "start.keras",
             loss="l1",
             hints_share=0.5,
@@ -204,6 +206,8 @@ def test_a_stage_that_was_broken_off_goes_on(amx, model, tmp_path, monkeypatch):
     for row, expected in zip(resumed, whole, strict=True):
         assert row["loss"] == pytest.approx(expected["loss"], rel=1e-3)
         assert row["val_loss"] == pytest.approx(expected["val_loss"], rel=1e-3)
+    sheets = sorted(path.name for path in (tmp_path / "broken" / "samples").iterdir())
+    assert sheets == [f"epoch-{number:04d}.png" for number in (1, 2, 3)]
     with pytest.raises(DataError, match="whole: holds a run already"):
         fit(options("whole"))
     trained = keras.saving.load_model(tmp_path / "broken" / "model.keras")
