@@ -112,6 +112,7 @@ def training_batches(
         def cut(picture):
             # A generator of its own for each of a pair gives both the same crop.
             rng = np.random.default_rng((seed, _CROP, drawn))
+            # Without whole pictures there is no draw: seeds keep their crops.
             if whole and rng.random() < whole:
                 return random_whole(picture, size, rng)
             return random_crop(picture, size, rng, *crop)

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,13 +14,12 @@ from kcolor.data.batches import evaluation_batches
 from kcolor.data.source import Source
 from kcolor.errors import DataError
 from kcolor.files import replacing
-from kcolor.models.known import without_hints
 from kcolor.runtimes.run_folder import read_history
 from kcolor.training import processes
 from kcolor.training.devices import one_device
 from kcolor.training.run_folder import write_checkpoint, write_history
 from kcolor.training.trainer import Trainer
-from kcolor.training.validation import validate
+from kcolor.training.validation import predictor, validate
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +71,7 @@ class EpochEnd(keras.callbacks.Callback):
         # validation need not divide among several devices.
         with one_device():
             self.twin = keras.models.clone_model(network)
-        self.predict = _predictor(self.twin)
+        self.predict = predictor(self.twin)
         self.is_first = processes.process_id() == 0
         self.events = _EventFile(run / "logs") if self.is_first else None
 
@@ -114,7 +113,8 @@ class EpochEnd(keras.callbacks.Callback):
                 self.loss.pixel_loss,
                 self.batches,
                 self.count,
-                self.run / "samples" / f"epoch-{epoch + 1:04d}.png",
+                self.run,
+                epoch + 1,
             ),
             **rates,
         }
@@ -136,21 +136,6 @@ class EpochEnd(keras.callbacks.Callback):
         )
         if self.events is not None:
             self.events.write(row["epoch"], numbers)
-
-
-def _predictor(network: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns a function from a NumPy batch to what the network answers by itself."""
-    if keras.backend.backend() != "tensorflow":
-        return lambda lightness: network.predict_on_batch(
-            without_hints(network, lightness)
-        )
-    import tensorflow as tf
-
-    # Keras' own answers one replica's share only where there are several.
-    call = tf.function(
-        lambda lightness: network(without_hints(network, lightness), training=False)
-    )
-    return lambda lightness: call(tf.constant(lightness)).numpy()
 
 
 class _EventFile:

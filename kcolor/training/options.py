@@ -238,14 +238,11 @@ class FitOptions:
                 "`crop_min` and `crop_max` must be 0 < crop_min <= crop_max <= 1. "
                 f"Received: {self.crop_min} and {self.crop_max}"
             )
-        if not 0 <= self.whole_share <= 1:
-            raise ValueError(
-                f"`whole_share` must lie in [0, 1]. Received: {self.whole_share}"
-            )
-        if not 0 <= self.teacher_weight <= 1:
-            raise ValueError(
-                f"`teacher_weight` must lie in [0, 1]. Received: {self.teacher_weight}"
-            )
+        for name in ("whole_share", "teacher_weight"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(
+                    f"`{name}` must lie in [0, 1]. Received: {getattr(self, name)}"
+                )
         if not 0 <= self.hints_share <= (self.system == "mobile"):
             raise ValueError(
                 "`hints_share` must lie in [0, 1], and is for mobile alone. "

@@ -12,9 +12,32 @@ from kcolor.data.batches import Batch
 from kcolor.files import replacing
 from kcolor.images.sheets import contact_sheet
 from kcolor.metrics.psnr import psnr
+from kcolor.models.known import without_hints
 from kcolor.parallel import evenly_spaced
 
 _SAMPLES = 8
+
+
+def predictor(network: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns a function from a NumPy batch to what the network answers by itself.
+
+    Args:
+        network: What is asked now and, with other weights, after later epochs.
+
+    Returns:
+        Function from lightness `(B, H, W, 1)` to ab `(B, H, W, 2)`, float32.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return lambda lightness: network.predict_on_batch(
+            without_hints(network, lightness)
+        )
+    import tensorflow as tf
+
+    # Keras' own answers one replica's share only where there are several.
+    call = tf.function(
+        lambda lightness: network(without_hints(network, lightness), training=False)
+    )
+    return lambda lightness: call(tf.constant(lightness)).numpy()
 
 
 def validate(
@@ -22,16 +45,19 @@ def validate(
     pixel_loss: Callable[[np.ndarray, np.ndarray], float],
     batches: Iterable[Batch],
     count: int,
-    sheet: Path,
+    run: Path,
+    epoch: int,
 ) -> dict[str, float]:
     """Measures a network on validation pictures and draws some of them.
 
     Args:
-        predict: From lightness `(B, H, W, 1)` to ab `(B, H, W, 2)`, float32.
+        predict: The network, see `predictor`.
         pixel_loss: From the target `(B, H, W, 3)` and ab to the batch's mean loss.
         batches: What to measure on, see `evaluation_batches`.
         count: How many pictures they hold.
-        sheet: PNG to write: gray, predicted and true picture of some, evenly spaced.
+        run: Run folder, whose `samples` get a sheet of gray, predicted and true
+            pictures, evenly spaced over the batches.
+        epoch: Which epoch has ended, from 1.
 
     Returns:
         `val_loss`; `val_psnr` in dB; and `val_psnr_gray`, of the same pictures left
@@ -60,11 +86,12 @@ def validate(
         scores.extend(keras.ops.convert_to_numpy(psnr(truth, picture)))
         gray_scores.extend(keras.ops.convert_to_numpy(psnr(truth, gray)))
     columns = zip(*rows, strict=True)
-    drawn = contact_sheet(
+    sheet = contact_sheet(
         dict(zip(("gray", "predicted", "truth"), columns, strict=True))
     )
-    with replacing(sheet) as temporary:
-        cv2.imwrite(str(temporary), drawn[..., ::-1])
+    path = run / "samples" / f"epoch-{epoch:04d}.png"
+    with replacing(path) as temporary:
+        cv2.imwrite(str(temporary), sheet[..., ::-1])
     return {
         "val_loss": loss / len(scores),
         "val_psnr": float(np.mean(scores)),

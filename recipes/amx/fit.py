@@ -24,14 +24,14 @@ from kcolor.data.cleaning import SkipBad, without_bad
 from kcolor.files import replacing
 from kcolor.metrics.lpips import find_weights
 from kcolor.models.backbones import is_backbone
-from kcolor.models.known import takes_known, without_hints
+from kcolor.models.known import takes_known
 from kcolor.runtimes.run_folder import read_history
 from kcolor.training.fit import open_data
 from kcolor.training.options import FitOptions
 from kcolor.training.run_folder import prepare_run, refuse_old_run, write_history
 from kcolor.training.stages import learning_rate
 from kcolor.training.trainer import build_trainer
-from kcolor.training.validation import validate
+from kcolor.training.validation import predictor, validate
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,8 @@ def fit(options: FitOptions) -> list[dict[str, float]]:
     if not options.resume:
         refuse_old_run(run)
     train, validation = open_data(options)
-    model = build_trainer(options).network
+    trainer = build_trainer(options)
+    model = trainer.network
     if not is_backbone(model.get_layer("encoder"), "efficientnet_lite0"):
         raise ValueError("the trainer for AMX needs the backbone efficientnet_lite0")
     with opencv_in_one_thread():
@@ -84,14 +85,24 @@ def fit(options: FitOptions) -> list[dict[str, float]]:
         validation = without_bad(validation, run / "bad_files.txt")
         training = _Training(chosen, model, readable)
         training.read_checkpoint()
+        predict = predictor(model)
+        batches = evaluation_batches(validation, chosen.size, chosen.batch_size)
         while training.epoch < options.epochs:
             started = time.monotonic()
             loss = training.run_epoch()
             seconds = time.monotonic() - started
+            training.write_averages()
             row = {
                 "epoch": training.epoch,
                 "loss": loss,
-                **_validate(run, training, validation),
+                **validate(
+                    predict,
+                    trainer.loss.pixel_loss,
+                    batches,
+                    len(validation),
+                    run,
+                    training.epoch,
+                ),
                 "learning_rate": training.optimizer.param_groups[0]["lr"],
                 "images_per_second": chosen.steps_per_epoch
                 * chosen.batch_size
@@ -154,8 +165,8 @@ class _Training:
         self.epoch += 1
         return float(np.mean(losses))
 
-    def averaged(self):
-        """Writes the averages to `model.keras` in the run, and returns that network."""
+    def write_averages(self):
+        """Puts the averages into the `keras.Model`, and writes it to the run."""
         raw = {k: v.detach().clone() for k, v in self.network.values.items()}
         batches = self._batches(self.options.seed + 1, 0)
         with torch.no_grad():
@@ -170,7 +181,6 @@ class _Training:
                 self.network.values[name].copy_(value)
         with replacing(Path(self.options.run, "model.keras")) as temporary:
             model.save(temporary)
-        return model
 
     def write_checkpoint(self):
         """Writes what going on needs."""
@@ -215,17 +225,3 @@ class _Training:
         for inputs, target in batches:
             parts = inputs.values() if isinstance(inputs, dict) else (inputs,)
             yield [torch.from_numpy(np.array(part)) for part in (*parts, target)]
-
-
-def _validate(run, training, validation):
-    model, size = training.averaged(), training.options.size
-
-    def predict(lightness):
-        return np.asarray(model.predict_on_batch(without_hints(model, lightness)))
-
-    def l1(target, ab):
-        return np.abs(target[..., 1:] - ab).mean()
-
-    batches = evaluation_batches(validation, size, training.options.batch_size)
-    sheet = run / "samples" / f"epoch-{training.epoch:04d}.png"
-    return validate(predict, l1, batches, len(validation), sheet)
