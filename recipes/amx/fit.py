@@ -74,6 +74,9 @@ def fit(options: FitOptions) -> list[dict[str, float]]:
     run = Path(options.run)
     if not options.resume:
         refuse_old_run(run)
+    # Else the sizes of a few stages fill what a process may compile of a function, and
+    # further ones run uncompiled.
+    torch.compiler.reset()
     train, validation = open_data(options)
     trainer = build_trainer(options)
     model = trainer.network

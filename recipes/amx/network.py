@@ -28,8 +28,8 @@ class Network:
         """Takes the values of a `keras.Model` as `build_mobile` gives it.
 
         Args:
-            model: On efficientnet_lite0, its BatchNorm layers not folded, with the
-                input `known` or without.
+            model: On efficientnet_lite0, with BatchNorm or with the biases that it
+                was folded into, with the input `known` or without.
             freeze_levels: Pyramid level up to which the encoder is frozen, 0 to 5.
         """
         self.model = model
@@ -126,6 +126,8 @@ class Network:
 
     def _folded(self, convolution, norm):
         kernel, values = self.values[f"{convolution}/kernel"], self.values
+        if f"{norm}/gamma" not in values:
+            return kernel, values[f"{convolution}/bias"]
         scale = torch.rsqrt(values[f"{norm}/moving_variance"] + _EPSILON)
         scale = scale * values[f"{norm}/gamma"]
         offset = values[f"{norm}/beta"] - values[f"{norm}/moving_mean"] * scale
@@ -136,16 +138,24 @@ class Network:
     def _block(self, x, levels, level):
         name = f"decoder_{level}"
         x = self._convolution(x, f"{name}_conv")
-        if self._moments is not None:
-            wide = x.float()
-            moments = torch.stack([wide.mean((0, 2, 3)), wide.square().mean((0, 2, 3))])
-            self._moments.setdefault(f"{name}_bn", []).append(moments)
-        names = ("moving_mean", "moving_variance", "gamma", "beta")
-        norm = [self.values[f"{name}_bn/{part}"] for part in names]
-        x = functional.batch_norm(x, *norm, training=True, momentum=0.1, eps=_EPSILON)
+        if f"{name}_bn/gamma" in self.values:
+            x = self._normalized(x, f"{name}_bn")
+        else:
+            x = x + self.values[f"{name}_conv/bias"].to(x.dtype).view(1, -1, 1, 1)
         if levels:
             x = x + self._convolution(levels[level], f"{name}_known")
         return functional.relu6(x)
+
+    def _normalized(self, x, name):
+        if self._moments is not None:
+            wide = x.float()
+            moments = torch.stack([wide.mean((0, 2, 3)), wide.square().mean((0, 2, 3))])
+            self._moments.setdefault(name, []).append(moments)
+        names = ("moving_mean", "moving_variance", "gamma", "beta")
+        norm = [self.values[f"{name}/{part}"] for part in names]
+        return functional.batch_norm(
+            x, *norm, training=True, momentum=0.1, eps=_EPSILON
+        )
 
     def _convolution(self, x, name):
         kernel = self.values[f"{name}/kernel"].bfloat16()

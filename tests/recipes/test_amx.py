@@ -14,7 +14,12 @@ from kcolor.errors import DataError
 from kcolor.losses import ColorizationLoss
 from kcolor.metrics.lpips import build_lpips, find_weights
 from kcolor.models.mobile import build_mobile
-from kcolor.models.surgery import leaf_layers, under_policy
+from kcolor.models.surgery import (
+    batch_norm_sources,
+    fold_batch_norm,
+    leaf_layers,
+    under_policy,
+)
 from kcolor.training.options import FitOptions
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -56,6 +61,28 @@ def model():
             )
         elif layer.name == "head" or layer.name.endswith("_known"):
             layer.set_weights([rng.normal(0, 0.05, v.shape) for v in layer.weights])
+    return network
+
+
+@pytest.fixture
+def folded(request, model):
+    """The network as files leave it: BatchNorm folded nowhere, in the encoder, in all."""
+    if request.param == "nothing":
+        return model
+    biases = {
+        f"{source}/bias"
+        for source in batch_norm_sources(model).values()
+        if request.param == "all" or not source.startswith("decoder")
+    }
+    network = fold_batch_norm(model, biases)
+    assert len(batch_norm_sources(network)) == (0 if request.param == "all" else 4)
+    rng = np.random.default_rng(4)
+    trained = {layer.name: layer for layer in leaf_layers(model)}
+    for layer in leaf_layers(network):
+        weights = trained[layer.name].get_weights()
+        if len(weights) < len(layer.weights):
+            weights.append(rng.normal(0, 0.1, layer.bias.shape))
+        layer.set_weights(weights)
     return network
 
 
@@ -118,24 +145,26 @@ def test_enlarging_has_pytorchs_gradient(amx):
     torch.testing.assert_close(own.grad.float(), reference.grad, atol=0.03, rtol=0.01)
 
 
-def test_the_network_answers_as_in_keras(amx, model):
-    network = amx["network"].Network(model, freeze_levels=2)
+@pytest.mark.parametrize("folded", ["nothing", "encoder", "all"], indirect=True)
+def test_the_network_answers_as_in_keras(amx, folded):
+    network = amx["network"].Network(folded, freeze_levels=2)
     lightness, known = inputs()
     network.measure_batch_norm([[torch.tensor(lightness), torch.tensor(known)]])
     with torch.no_grad():
         trained = network(torch.tensor(lightness), torch.tensor(known)).numpy()
     network.to_keras()
     seen = {"lightness": lightness, "known": known}
-    answer = model.predict_on_batch(seen)
-    rounded = under_policy(model, "mixed_bfloat16").predict_on_batch(seen)
+    answer = folded.predict_on_batch(seen)
+    rounded = under_policy(folded, "mixed_bfloat16").predict_on_batch(seen)
     # Weights by chance make much of rounding; no more of ours than of Keras' own.
     error, expected = (np.abs(each - answer).mean() for each in (trained, rounded))
     assert error < 1.5 * expected
     assert error < 0.3 * answer.std()
 
 
-def test_what_is_frozen_stays_and_all_else_moves(amx, model):
-    network = amx["network"].Network(model, freeze_levels=2)
+@pytest.mark.parametrize("folded", ["nothing", "encoder", "all"], indirect=True)
+def test_what_is_frozen_stays_and_all_else_moves(amx, folded):
+    network = amx["network"].Network(folded, freeze_levels=2)
     names = set(network.trained())
     fixed = ("stem", "block1", "block2")
     assert not [name for name in names if name.startswith(fixed) or "moving" in name]
