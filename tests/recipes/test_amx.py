@@ -66,7 +66,7 @@ def model():
 
 @pytest.fixture
 def folded(request, model):
-    """The network as files leave it: BatchNorm folded nowhere, in the encoder, in all."""
+    """The network as files leave it: BatchNorm folded in nothing, the encoder, all."""
     if request.param == "nothing":
         return model
     biases = {
