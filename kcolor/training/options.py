@@ -76,8 +76,11 @@ class FitOptions:
     )
     perceptual: float = _option(
         0.0,
-        "Weight of an LPIPS term on the recomposed picture: its first three layers, on "
-        "half of each batch.",
+        "Weight of an LPIPS term on the recomposed picture, on half of each batch.",
+    )
+    perceptual_layers: int = _option(
+        3,
+        "Layers of the LPIPS term, 1 to 5, counted from the image; 5 are all of it.",
     )
     colorfulness: float = _option(
         0.0, "Weight of a term that asks for the truth's colorfulness."
@@ -233,6 +236,11 @@ class FitOptions:
                     f"`{name}` must be 0 to {self.epochs} (all epochs). "
                     f"Received: {getattr(self, name)}"
                 )
+        if not 1 <= self.perceptual_layers <= 5:
+            raise ValueError(
+                "`perceptual_layers` must be 1 to 5. "
+                f"Received: {self.perceptual_layers}"
+            )
         if not 0 < self.crop_min <= self.crop_max <= 1:
             raise ValueError(
                 "`crop_min` and `crop_max` must be 0 < crop_min <= crop_max <= 1. "

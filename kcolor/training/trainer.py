@@ -166,4 +166,4 @@ def _lpips(options):
             "`perceptual` needs LPIPS' parameters: give --lpips-weights FILE or set "
             f"KCOLOR_LPIPS_WEIGHTS. Received: perceptual={options.perceptual}"
         )
-    return build_lpips(path, layers=3)
+    return build_lpips(path, layers=options.perceptual_layers)

@@ -21,16 +21,23 @@ from kcolor.metrics.lpips import SCALE, SHIFT
 from kcolor.models.weights import read_safetensors
 from kcolor.training.options import FitOptions
 
-# Number in torchvision's `features`, stride and padding.
-_CONVOLUTIONS = ((0, 4, 2), (3, 1, 2), (6, 1, 1))
+# Number in torchvision's `features`, stride, padding, and whether pooling precedes it.
+_CONVOLUTIONS = (
+    (0, 4, 2, False),
+    (3, 1, 2, True),
+    (6, 1, 1, True),
+    (8, 1, 1, False),
+    (10, 1, 1, False),
+)
 
 
 class Loss:
-    """`ColorizationLoss("l1")` with its terms, of LPIPS the first three layers."""
+    """`ColorizationLoss("l1")` with its terms."""
 
     def __init__(self, options: FitOptions, lpips_file: Path) -> None:
         """Takes the weights of the terms from `FitOptions`."""
         self.options = options
+        self.convolutions = _CONVOLUTIONS[: options.perceptual_layers]
         self.weights = {
             name: torch.tensor(value, dtype=torch.float32)
             for name, value in read_safetensors(lpips_file).items()
@@ -68,8 +75,8 @@ class Loss:
         x = ((rgb * 2 - 1 - shift) / scale).bfloat16()
         x = x.contiguous(memory_format=torch.channels_last)
         layers = []
-        for number, stride, padding in _CONVOLUTIONS:
-            if layers:
+        for number, stride, padding, pooled in self.convolutions:
+            if pooled:
                 x = functional.max_pool2d(x, 3, 2)
             name = f"features.{number}"
             kernel, bias = (

@@ -175,7 +175,8 @@ def test_what_is_frozen_stays_and_all_else_moves(amx, folded):
         assert value.grad is not None and value.grad.abs().max() > 0, name
 
 
-def test_the_loss_is_kcolors(amx):
+@pytest.mark.parametrize("psnr, layers", [(0.0, 3), (2.0, 3), (2.0, 5)])
+def test_the_loss_is_kcolors(amx, psnr, layers):
     path = find_weights(None)
     if path is None:
         pytest.skip("there are no parameters of LPIPS")
@@ -183,12 +184,18 @@ def test_the_loss_is_kcolors(amx):
     target = rng.uniform(-0.5, 0.5, (4, 64, 64, 3)).astype("float32")
     target[..., 1:] *= 0.3
     ab = (target[..., 1:] * 0.5).astype("float32")
-    for psnr in (0.0, 2.0):
-        options = FitOptions("mobile", "", perceptual=0.5, colorfulness=0.1, psnr=psnr)
-        own = amx["loss"].Loss(options, path)(torch.tensor(target), torch.tensor(ab))
-        lpips = build_lpips(path, layers=3)
-        expected = ColorizationLoss("l1", 0.5, 0.1, lpips, psnr=psnr)
-        assert float(own) == pytest.approx(float(expected(target, ab)), rel=0.01)
+    options = FitOptions(
+        "mobile",
+        "",
+        perceptual=0.5,
+        perceptual_layers=layers,
+        colorfulness=0.1,
+        psnr=psnr,
+    )
+    own = amx["loss"].Loss(options, path)(torch.tensor(target), torch.tensor(ab))
+    lpips = build_lpips(path, layers=layers)
+    expected = ColorizationLoss("l1", 0.5, 0.1, lpips, psnr=psnr)
+    assert float(own) == pytest.approx(float(expected(target, ab)), rel=0.01)
 
 
 def test_a_stage_that_was_broken_off_goes_on(amx, model, tmp_path, monkeypatch):

@@ -76,6 +76,7 @@ def test_the_system_decides_what_is_not_said():
         ({"schedule": "linear"}, "Received: 'linear'"),
         ({"freeze_epochs": 40}, r"`freeze_epochs` must be 0 to 30 \(all epochs\)"),
         ({"pretrain_epochs": -1}, "`pretrain_epochs` must be 0 to 30"),
+        ({"perceptual_layers": 6}, "`perceptual_layers` must be 1 to 5. Received: 6"),
         ({"crop_min": 0.9, "crop_max": 0.8}, "Received: 0.9 and 0.8"),
         ({"whole_share": -0.1}, r"`whole_share` must lie in \[0, 1\]. Received: -0.1"),
         ({"teacher_weight": 1.5}, r"`teacher_weight` must lie in \[0, 1\]"),
