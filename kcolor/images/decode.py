@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from kcolor.errors import DataError
-from kcolor.images import exif, icc, metadata, opening, pixels, png
+from kcolor.images import exif, icc, jpeg, metadata, opening, pixels, png
 from kcolor.images.codec import decoding
 from kcolor.images.opening import MAX_MEGAPIXELS
 from kcolor.images.page import Page, gray_of, on_white, swap_red_and_blue, to_8_bits
@@ -128,6 +128,9 @@ class Photo:
         for number in range(self.pages):
             with self._named():
                 if number:
+                    if self.format == "TIFF":
+                        # Pillow would leave a page what the one before it had.
+                        self._image.info.clear()
                     with decoding():
                         self._image.seek(number)
                     opening.check_size(self._image.size, self._max)
@@ -148,12 +151,12 @@ class Photo:
         found, profile = self._described()
         if self._is_plain_jpeg(profile):
             # OpenCV decodes it straight into an array, to the same pixels as Pillow.
-            array, alpha, orientation = self._decode_jpeg(self.read_jpeg()), None, 1
+            array, alpha = self._decode_jpeg(self.read_jpeg()), None
         else:
-            array, alpha, orientation = pixels.read(
+            array, alpha = pixels.read(
                 image, self._file, self._row, number, self._head, profile
             )
-        # A TIFF's tag is seen to with its pixels.
+        orientation = 1
         if self._row.orientation and self.format != "TIFF":
             orientation = exif.orientation(found.get("exif", b""))
         return Page(array, alpha, orientation, found)
@@ -171,7 +174,7 @@ class Photo:
     def _profile(self, own):
         # The profile that the pixels have to be converted from; None: they are sRGB.
         if self.format == "PNG":
-            own = png.profile(self._file, self._image.mode[0] in "L1I", own)
+            own = png.profile(self._file, png.is_gray(self._head), own)
         return None if own is None or icc.is_srgb(own) else own
 
     def read_rgb(self, short_side: int | None = None) -> np.ndarray:
@@ -212,9 +215,10 @@ class Photo:
         self._file.seek(0)
         # OpenCV fills what a truncated JPEG lacks with gray and says nothing.
         # Compressed data holds no end marker, so a whole file has one after its last
-        # scan's start.
+        # scan's start; what lies behind it, such as a phone's film, may hold anything.
         if data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
-            raise DataError("the JPEG is truncated")
+            if not jpeg.has_end(data):
+                raise DataError("the JPEG is truncated")
         return data
 
     def read_reduced(self, data: bytes, step: int) -> Page:

@@ -21,6 +21,9 @@ from kcolor.errors import DataError
 from kcolor.images import exif, formats, jpeg, write_tiff
 from kcolor.images.page import Page, on_white, swap_red_and_blue, to_8_bits
 
+# Bytes that a segment of a JPEG holds.
+_SEGMENT = 65_533
+
 
 def write(
     file: BinaryIO, pages: Iterable[Page], kind: str, quality: int | None = None
@@ -52,7 +55,7 @@ def write(
         raise DataError(
             f"it has {count} pages, and {kind} would hold only one (write {many})"
         )
-    if kind == "PNG" and first.pixels.dtype == np.uint16:
+    if row.bits_16 and count == 1 and first.pixels.dtype == np.uint16:
         _write_png_16(file, first)
         return
     first = _fit_to(row, first)
@@ -65,9 +68,9 @@ def write(
         return
     image, options = _as_image(first, kind), _options(first.metadata, kind, quality)
     if count > 1:
-        rest = [_as_image(_fit_to(row, page), kind) for page in pages]
-        options |= _animation(first.metadata, kind)
-        options |= {"save_all": True, "append_images": rest}
+        rest = [_fit_to(row, page) for page in pages]
+        options |= _animation([first.metadata, *(p.metadata for p in rest)], kind)
+        options["append_images"] = [_as_image(page, kind) for page in rest]
     with _unwritable(kind):
         image.save(file, format=kind, **options)
 
@@ -78,16 +81,18 @@ def _written_out(names):
 
 
 def _fit_to(row, page):
-    # What the format cannot hold: 16 bits are rounded to 8, alpha is laid on white, an
-    # orientation tag is carried out.
+    # What Pillow cannot write: 16 bits are rounded to 8, alpha is laid on
+    # white, an orientation tag is carried out.
     pixels, alpha, metadata = page.pixels, page.alpha, page.metadata
-    if pixels.dtype == np.uint16 and not row.bits_16:
+    if pixels.dtype == np.uint16:
         pixels = to_8_bits(pixels)
         alpha = None if alpha is None else to_8_bits(alpha)
     if alpha is not None and not row.alpha:
         pixels, alpha = on_white(pixels, alpha), None
     orientation = page.orientation
-    if orientation != 1 and not row.orientation:
+    # A JPEG has to do without a longer block, and without what it says.
+    has_tag = row.orientation and len(metadata.get("exif", b"")) <= _SEGMENT - 6
+    if orientation != 1 and not has_tag:
         pixels = exif.upright(pixels, orientation)
         alpha = None if alpha is None else exif.upright(alpha, orientation)
         metadata = metadata | {"exif": exif.cleaned(metadata.get("exif", b""), 1)}
@@ -139,15 +144,19 @@ def _png_texts(kept, metadata):
     return kept | {"pnginfo": info}
 
 
-def _animation(metadata, kind):
-    options = {}
+def _animation(frames, kind):
+    options: dict[str, Any] = {"save_all": True}
     if kind == "WEBP":
-        # Pillow takes a duration for each frame from GIF and PNG only.
-        options["duration"] = int(metadata.get("duration", 100))
-    if "loop" in metadata:
-        options["loop"] = metadata["loop"]
+        # Pillow takes the duration of each frame from GIF and PNG only.
+        options["duration"] = [int(frame.get("duration", 100)) for frame in frames]
+    if "loop" in frames[0]:
+        options["loop"] = frames[0]["loop"]
+    elif kind != "GIF":
+        options["loop"] = 1  # A GIF that does not say is shown once.
     if kind == "GIF":
         options |= {"disposal": 2, "optimize": False}
+    if kind == "PNG":
+        options["default_image"] = frames[0].get("default_image", False)
     return options
 
 
@@ -224,9 +233,8 @@ def write_jpeg(
         struct.pack_into(">BHH", head, 13, 1, x, y)
     file.write(head)
     for marker, body in _jpeg_parts(metadata):
-        # A segment holds 65,533 bytes; what is longer came from a format without that
-        # limit, and cannot come along.
-        if len(body) <= 65_533:
+        # What is longer came from a format without that limit, and cannot come along.
+        if len(body) <= _SEGMENT:
             file.write(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body)
     file.write(data[20:])
 

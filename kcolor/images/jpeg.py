@@ -145,6 +145,29 @@ def parse(data: bytes) -> Jpeg:
     return jpeg
 
 
+def has_end(data: bytes) -> bool:
+    """Says whether a file goes on to its end marker.
+
+    Args:
+        data: Bytes of a JPEG file, and whatever was appended to it.
+
+    Returns:
+        False for a file that is cut off or damaged before it.
+    """
+    markers = _markers(data)
+    at = 2
+    try:
+        while True:
+            at, marker, _ = _segment(data, at)
+            if marker == _EOI:
+                return True
+            if marker == _SOS:
+                ends = markers[np.searchsorted(markers, at) :][:1]
+                at = int(ends[0]) if len(ends) else len(data)
+    except DataError:
+        return False
+
+
 def luma_of(data: bytes) -> Jpeg:
     """Takes the luma out of a gray or YCbCr file.
 

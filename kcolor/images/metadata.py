@@ -2,11 +2,12 @@
 
 Keys of a page's metadata, each only where there is something: `pages`, how many the
 file has; `exif`, `icc_profile`, `xmp`, `comment`, bytes; `dpi`, two floats; `captions`,
-a JPEG's IPTC segments; `texts`, a PNG's; `tags`, a TIFF's texts by tag; `lossless`, of
-WebP; `duration` and `loop`, of animations.
+IPTC as the segments of a JPEG; `texts`, a PNG's; `tags`, a TIFF's texts by tag, bytes;
+`lossless`, of WebP; `duration`, `loop` and `default_image`, of animations.
 """
 
 import contextlib
+import struct
 from typing import Any
 
 from PIL import Image
@@ -27,6 +28,12 @@ EXIF_DIRECTORIES = (0x8769, 0x8825)
 # A camera's notes hold offsets that break when they are moved; the other points to a
 # directory of no use here.
 NOT_MOVED = (0x927C, 0xA005)
+# What a JPEG's IPTC segment begins with, before Photoshop's resources.
+PHOTOSHOP = b"Photoshop 3.0\0"
+_CAPTION_TAGS = (34377, 33723)
+_IPTC_RESOURCE = 0x0404
+# Types of a TIFF's tags: bytes, and bytes of no known meaning.
+_BYTES = (1, 7)
 
 
 def read(image: Image.Image, row: Format, pages: int, head: bytes) -> dict[str, Any]:
@@ -68,11 +75,14 @@ def read(image: Image.Image, row: Format, pages: int, head: bytes) -> dict[str, 
     if row.name == "TIFF":
         found["tags"] = _tiff_texts(image)
         found |= _tiff_exif(image, found["tags"])
+        found["captions"] = _tiff_captions(image)
     if row.name == "WEBP":
         found["lossless"] = b"VP8L" in head and b"VP8 " not in head
     for key in ("duration", "loop"):
         if isinstance(info.get(key), int | float):
             found[key] = info[key]
+    if getattr(image, "default_image", False):
+        found["default_image"] = True
     return found
 
 
@@ -115,18 +125,36 @@ def _png_texts(image):
 def _tiff_texts(image):
     with decoding():
         stored = {tag: image.tag_v2.get(tag) for tag in TIFF_TEXTS}
+    # Pillow takes every text for Latin-1; of what it is, the bytes know.
     return {
-        tag: value
+        tag: value.encode("latin-1", "replace")
         for tag, value in stored.items()
         if isinstance(value, str) and 0 < len(value) <= MAX_METADATA
     }
+
+
+def _tiff_captions(image):
+    # IPTC lies among Photoshop's resources, or in a tag of its own. Written as numbers
+    # there, Pillow would read but the first; programs that do so write resources, too.
+    kinds = image.tag_v2.tagtype
+    with decoding():
+        resources, caption = (
+            image.tag_v2.get(tag) if kinds.get(tag) in _BYTES else None
+            for tag in _CAPTION_TAGS
+        )
+    if not isinstance(resources, bytes):
+        if not isinstance(caption, bytes) or not caption:
+            return []
+        head = struct.pack(">4sHHI", b"8BIM", _IPTC_RESOURCE, 0, len(caption))
+        resources = head + caption + bytes(len(caption) % 2)
+    return [PHOTOSHOP + resources] if 0 < len(resources) <= MAX_METADATA else []
 
 
 def _tiff_exif(image, texts):
     # For formats that are not TIFF: EXIF numbers these tags alike.
     block = Image.Exif()
     for tag, text in texts.items():
-        block[tag] = text
+        block[tag] = text  # Bytes: of other texts Pillow would write ASCII alone.
     with decoding():
         stored = image.getexif()
     for name in EXIF_DIRECTORIES:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from kcolor.errors import DataError
-from kcolor.images import tiff, to_srgb
+from kcolor.images import png, tiff, to_srgb
 from kcolor.images.codec import decoding
 from kcolor.images.formats import Format
 from kcolor.images.opening import MAX_BYTES
@@ -29,7 +29,7 @@ def read(
     number: int,
     head: bytes,
     profile: bytes | None,
-) -> tuple[np.ndarray, np.ndarray | None, int]:
+) -> _Pixels:
     """Reads the pixels of the current page.
 
     Args:
@@ -41,8 +41,8 @@ def read(
         profile: Color profile to convert from; None: they are sRGB.
 
     Returns:
-        Tuple of uint8 or uint16 array `(height, width)` or `(height, width, 3)`;
-        alpha `(height, width)` or None; orientation of a TIFF that was not turned.
+        Tuple of uint8 or uint16 array `(height, width)` or `(height, width, 3)`, and
+        alpha `(height, width)` or None. Those of a TIFF are upright, others as stored.
 
     Raises:
         DataError: If the page is damaged, or of a kind that cannot be read right.
@@ -51,15 +51,23 @@ def read(
         page = cast("TiffImageFile", image)
         tiff.check(page)
         if tiff.needs_tifffile(page):
-            pixels, alpha, orientation = tiff.read_color(file, number, image.size)
-            return _converted(pixels, profile), alpha, orientation
+            pixels, alpha = tiff.read_color(file, number, image.size)
+            return _converted(pixels, profile), alpha
     if image.mode.startswith("I"):
         pixels, alpha = _read_gray_16(image, row)
-    elif row.name == "PNG" and head[24] == 16 and image.mode != "P":
-        pixels, alpha = _read_png_16(image, file)
+    elif _is_png_16(image, row, head):
+        pixels, alpha = _read_png_16(image, file, png.is_gray(head))
     else:
-        return *_read_8_bit(image, profile), 1
-    return _converted(pixels, profile), alpha, 1
+        return _read_8_bit(image, profile)
+    return _converted(pixels, profile), alpha
+
+
+def _is_png_16(image, row, head):
+    # Of an animation OpenCV would read the first frame again and again; Pillow reads it
+    # with 8 bits, as animations are written.
+    if row.name != "PNG" or getattr(image, "is_animated", False):
+        return False
+    return head[24] == 16 and image.mode != "P"
 
 
 def _converted(pixels, profile):
@@ -86,7 +94,7 @@ def _read_gray_16(image, row):
     return pixels, np.where(pixels == clear, 0, 65535).astype("uint16")
 
 
-def _read_png_16(image, file):
+def _read_png_16(image, file, is_gray):
     at = file.tell()
     file.seek(0)
     data = np.frombuffer(file.read(MAX_BYTES), "uint8")
@@ -100,6 +108,8 @@ def _read_png_16(image, file):
     if pixels.ndim == 2:
         return pixels, None
     alpha = np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] == 4 else None
+    if is_gray:
+        return np.ascontiguousarray(pixels[..., 0]), alpha
     return np.ascontiguousarray(pixels[..., 2::-1]), alpha
 
 

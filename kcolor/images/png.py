@@ -23,6 +23,15 @@ _LINEAR, _SRGB = 8, 13
 _MAX_CHUNKS = 1000
 
 
+def is_gray(head: bytes) -> bool:
+    """Says whether a file's color type is gray, with alpha or without.
+
+    Args:
+        head: The file's first bytes, 26 at least.
+    """
+    return head[25] in (0, 4)
+
+
 def profile(file: BinaryIO, gray: bool, own: bytes | None) -> bytes | None:
     """Finds the color profile of a PNG, or makes the one that its chunks stand for.
 

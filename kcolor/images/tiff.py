@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from kcolor.errors import DataError
+from kcolor.images import exif
 from kcolor.images.codec import decoding
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def read_gray(image: "TiffImageFile") -> np.ndarray:
 
 def read_color(
     file: BinaryIO, number: int, size: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray | None, int]:
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Reads a page of 16-bit color, or of four planes of 8 bits.
 
     Args:
@@ -94,8 +95,8 @@ def read_color(
         size: Width and height that the page must have, either way around.
 
     Returns:
-        Tuple of uint8 or uint16 array `(height, width, 3)`, as it is stored; alpha
-        `(height, width)` or None; EXIF orientation.
+        Tuple of uint8 or uint16 array `(height, width, 3)` and alpha `(height, width)`
+        or None, upright, as Pillow gives the other pages of a TIFF.
 
     Raises:
         DataError: If the page is damaged, or of a kind that cannot be read right.
@@ -121,14 +122,19 @@ def read_color(
         pixels = _samples(file, page)
     finally:
         file.seek(at)
-    orientation = orientation if orientation in range(1, 9) else 1
     alpha = None
     if extra and extra[0] in (_ASSOCIATED, _UNASSOCIATED):
         alpha = np.ascontiguousarray(pixels[..., 3])
     pixels = np.ascontiguousarray(pixels[..., :3])
     if alpha is not None and extra[0] == _ASSOCIATED:
         _unmultiply(pixels, alpha)
-    return pixels, alpha, orientation
+    return _turned(pixels, orientation), _turned(alpha, orientation)
+
+
+def _turned(pixels, orientation):
+    if pixels is None or orientation not in range(2, 9):
+        return pixels
+    return np.ascontiguousarray(exif.upright(pixels, orientation))
 
 
 def _samples(file, page):

@@ -14,6 +14,7 @@ import numpy as np
 from kcolor.color.curves import linear_to_srgb
 from kcolor.color.strips import strips
 from kcolor.images import icc
+from kcolor.images.codec import decoding
 from kcolor.images.page import to_8_bits
 
 if TYPE_CHECKING:
@@ -36,9 +37,13 @@ def convert_image(image: "Image", profile: bytes) -> "Image":
     """
     from PIL import ImageCms
 
-    if image.mode in ("P", "PA", "1", "RGBX", "YCbCr", "RGBa", "La"):
-        has_alpha = image.mode in ("PA", "RGBa", "La") or "transparency" in image.info
-        image = image.convert("RGBA" if has_alpha else "RGB")
+    has_clear = "transparency" in image.info
+    with decoding():  # A palette, or a color that is clear, may be broken.
+        if image.mode in ("P", "PA", "1", "RGBX", "YCbCr", "RGBa", "La"):
+            has_alpha = has_clear or image.mode in ("PA", "RGBa", "La")
+            image = image.convert("RGBA" if has_alpha else "RGB")
+        elif has_clear and image.mode in ("L", "RGB"):
+            image = image.convert("LA" if image.mode == "L" else "RGBA")
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
     if alpha is not None:
         image = image.convert("L" if image.mode == "LA" else "RGB")

@@ -101,8 +101,12 @@ def _described(file, page):
         (274, "H", 1, page.orientation, False)
     ]
     for tag, text in (found.get("tags") or _texts(block)).items():
-        data = text.encode("utf-8", "replace") + b"\0"
+        data = text + b"\0"
         tags.append((tag, "s", len(data), data, False))
+    captions = found.get("captions", ())
+    resources = b"".join(part.removeprefix(metadata.PHOTOSHOP) for part in captions)
+    if resources:
+        tags.append((34377, "B", len(resources), resources, False))
     if found.get("xmp"):
         tags.append((700, "B", len(found["xmp"]), found["xmp"], False))
     # When, how and where it was taken: directories that lie in front of the page.
@@ -121,5 +125,5 @@ def _texts(block):
     texts = {}
     for tag, (kind, value) in exif.directory(block).items():
         if tag in metadata.TIFF_TEXTS and kind == _ASCII:
-            texts[tag] = value.rstrip(b"\0").decode("utf-8", "replace")
+            texts[tag] = value.rstrip(b"\0")
     return {tag: text for tag, text in texts.items() if text}

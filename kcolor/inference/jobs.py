@@ -308,6 +308,8 @@ def _convert(
 
 
 def _write(colorizer, photo, file, kind, settings):
+    if settings.hints and photo.pages > 1:
+        raise DataError(f"hints are for one picture, and it has {photo.pages}")
     pages = photo.read()
     if kind == "JPEG" and photo.pages == 1 and not settings.compare:
         page = next(pages)

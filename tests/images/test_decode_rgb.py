@@ -98,8 +98,15 @@ def test_reduced_pictures_keep_short_side_and_look(kind, short_side, rgb):
     assert np.abs(result.astype(int) - expected).mean() < 6
 
 
-def test_whole_jpeg_with_bytes_after_its_end_is_read(rgb):
-    assert decode_rgb(encode(rgb, "JPEG") + b"trailing").shape == rgb.shape
+@pytest.mark.parametrize("behind", [b"trailing", b"\xff\xda a phone's film"])
+def test_whole_jpeg_with_bytes_after_its_end_is_read(rgb, behind):
+    assert decode_rgb(encode(rgb, "JPEG") + behind).shape == rgb.shape
+
+
+def test_half_a_jpeg_with_bytes_after_it_is_refused(rgb):
+    data = encode(rgb, "JPEG")
+    with pytest.raises(ValueError, match="truncated"):
+        decode_rgb(data[: len(data) // 2] + b"\xff\xda a phone's film")
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"])

@@ -3,17 +3,21 @@
 import io
 import struct
 import sys
+import zlib
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageCms, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from kcolor.color import curves, host
 from kcolor.errors import DataError
 from kcolor.images import decode, encode, exif, formats, icc, opening, to_srgb
+from kcolor.images.page import to_8_bits
 from kcolor.inference.colorizer import Colorizer
+from kcolor.inference.hints import parse_hint
 from kcolor.inference.jobs import Settings, colorize_file, run_job
 from kcolor.inference.plan import Job, plan
 
@@ -125,6 +129,21 @@ def test_orientation_is_kept_and_the_network_sees_the_photo_upright(
     assert np.abs(seen - wanted).mean() < 3
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+def test_a_turned_tiff_of_16_bits_stands_upright_everywhere(
+    tmp_path, colorizer, suffix
+):
+    upright = np.dstack([_gray(dtype="uint16")] * 3)
+    stored = np.ascontiguousarray(exif.as_stored(upright, 6))
+    source = tmp_path / "a.tif"
+    tag = (274, "H", 1, 6, False)
+    tifffile.imwrite(source, stored, photometric="rgb", extratags=[tag])
+    target = _colorize(colorizer, source, tmp_path / f"b.{suffix}")
+    with Image.open(target) as result:
+        seen = ImageOps.exif_transpose(result).convert("RGB")
+        _assert_colorized(seen, _gray(), error=2.0)
+
+
 def test_orientation_is_carried_out_where_the_format_has_no_tag(tmp_path, colorizer):
     tags = Image.Exif()
     tags[0x0112] = 6
@@ -132,6 +151,17 @@ def test_orientation_is_carried_out_where_the_format_has_no_tag(tmp_path, colori
     target = _colorize(colorizer, source, tmp_path / "b.bmp")
     with Image.open(target) as result:
         assert result.size == (HEIGHT, WIDTH)
+
+
+def test_orientation_is_carried_out_where_its_block_is_too_long(tmp_path, colorizer):
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    tags.get_ifd(0x8769)[0x9286] = bytes(70_000)  # The user's comment.
+    image = Image.fromarray(_gray())
+    source = _save(tmp_path / "a.webp", image, exif=tags, lossless=True)
+    target = _colorize(colorizer, source, tmp_path / "b.jpg")
+    with Image.open(target) as result:
+        assert result.size == (HEIGHT, WIDTH) and 0x0112 not in result.getexif()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -368,6 +398,45 @@ def test_every_page_of_a_scan_is_colorized(tmp_path, colorizer):
         assert result.tag_v2[270] == "a letter"
 
 
+def test_a_page_has_nothing_of_the_one_before_it(tmp_path):
+    source = tmp_path / "a.tif"
+    with tifffile.TiffWriter(source) as writer:
+        described = {"iccprofile": icc.srgb(), "resolution": (300, 300)}
+        writer.write(_gray(), metadata=None, **described)
+        writer.write(_gray(), metadata=None)
+    with decode.Photo(source) as photo:
+        first, second = photo.read()
+    assert first.metadata["dpi"] == (300, 300) and first.metadata["icc_profile"]
+    assert "icc_profile" not in second.metadata and "dpi" not in second.metadata
+
+
+def test_texts_and_captions_of_a_tiff_stay_as_they_are(tmp_path, colorizer):
+    caption = b"\x1c\x02\x78\0\x04who!"
+    text = "Jürgen, Köln"
+    source = tmp_path / "a.tif"
+    with tifffile.TiffWriter(source, byteorder="<") as writer:
+        data = text.encode() + b"\0"
+        tags = [
+            (270, "s", len(data), data, False),
+            (315, "s", 4, b"Zo\xeb\0", False),
+            (33723, "B", len(caption), caption, False),
+        ]
+        writer.write(_gray(), metadata=None, extratags=tags)
+    target = _colorize(colorizer, source, tmp_path / "b.tif")
+    with tifffile.TiffFile(target) as result:
+        found = result.pages[0].tags
+        assert found[270].value == text
+        assert caption in bytes(found[34377].value)
+    with Image.open(target) as result:
+        assert result.tag_v2[315] == "Zoë"  # Pillow takes every text for Latin-1.
+    as_jpeg = _colorize(colorizer, source, tmp_path / "b.jpg")
+    assert text.encode() in as_jpeg.read_bytes()
+    with Image.open(as_jpeg) as result:
+        assert caption in dict(result.applist)["APP13"]
+    again = _colorize(colorizer, as_jpeg, tmp_path / "c.tif").read_bytes()
+    assert caption in again and text.encode() in again
+
+
 def test_sixteen_bit_pages_stay_sixteen(tmp_path, colorizer):
     pages = [np.dstack([_gray(seed, "uint16")] * 3) for seed in range(2)]
     source = tmp_path / "a.tif"
@@ -410,6 +479,118 @@ def test_an_animation_keeps_its_frames_and_times(tmp_path, colorizer, suffix):
             assert result.info["duration"] == 70
             frame = np.asarray(result.convert("RGB")).astype(int)
             assert np.ptp(frame, axis=2).mean() > 5
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
+def test_frames_keep_times_of_their_own_and_how_often_they_are_shown(
+    tmp_path, colorizer, suffix
+):
+    images = [Image.fromarray(_gray(seed)) for seed in range(3)]
+    times = [100, 500, 1000]
+    options = {"save_all": True, "append_images": images[1:], "duration": times}
+    source = _save(tmp_path / "a.gif", images[0], **options)
+    target = _colorize(colorizer, source, tmp_path / f"b.{suffix}")
+    with Image.open(target) as result:
+        found = []
+        for number in range(result.n_frames):
+            result.seek(number)
+            result.load()
+            found.append(result.info["duration"])
+        assert found == times
+        assert result.info.get("loop") == (None if suffix == "gif" else 1)
+
+
+def test_an_animation_of_16_bits_keeps_every_frame(tmp_path, colorizer):
+    frames = [_gray(seed, "uint16") for seed in range(2)]
+    sequence = iter(range(3))
+    chunks = [(b"acTL", struct.pack(">II", 2, 0))]
+    for number, frame in enumerate(frames):
+        control = next(sequence), WIDTH, HEIGHT, 0, 0, 1, 10, 0, 0
+        chunks.append((b"fcTL", struct.pack(">IIIIIHHBB", *control)))
+        pixels = _rows(np.dstack([frame] * 3))
+        if number:
+            chunks.append((b"fdAT", struct.pack(">I", next(sequence)) + pixels))
+        else:
+            chunks.append((b"IDAT", pixels))
+    source = tmp_path / "a.png"
+    source.write_bytes(_png(2, *chunks))
+    target = _colorize(colorizer, source, tmp_path / "b.png")
+    with Image.open(target) as result:
+        assert result.n_frames == 2
+        for number, frame in enumerate(frames):
+            result.seek(number)
+            _assert_colorized(result.convert("RGB"), to_8_bits(frame), error=0.3)
+
+
+def _png(color_type, *chunks):
+    # A 16-bit PNG of these chunks.
+    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 16, color_type, 0, 0, 0)
+    whole = [(b"IHDR", header), *chunks, (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in whole)
+
+
+def _chunk(kind, body):
+    checksum = struct.pack(">I", zlib.crc32(kind + body))
+    return struct.pack(">I", len(body)) + kind + body + checksum
+
+
+def _rows(pixels):
+    # Compressed rows of a PNG, none of them filtered.
+    return zlib.compress(b"".join(b"\0" + r.astype(">u2").tobytes() for r in pixels))
+
+
+def test_a_default_image_stays_outside_the_animation(tmp_path, colorizer):
+    images = [Image.fromarray(_gray(seed)) for seed in range(3)]
+    options = {"save_all": True, "append_images": images[1:], "default_image": True}
+    source = _save(tmp_path / "a.png", images[0], duration=70, **options)
+    target = _colorize(colorizer, source, tmp_path / "b.png")
+    with Image.open(target) as result:
+        assert result.n_frames == 3
+    assert b"acTL" + struct.pack(">I", 2) in target.read_bytes()
+
+
+LINEAR = (b"gAMA", struct.pack(">I", 100_000))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_one_clear_color_stays_clear_where_colors_are_converted(
+    tmp_path, colorizer, mode
+):
+    gray = _gray()
+    gray[:10] = 7
+    clear = 7 if mode == "L" else (7, 7, 7)
+    data = io.BytesIO()
+    Image.fromarray(gray).convert(mode).save(data, "PNG", transparency=clear)
+    whole = data.getvalue()
+    source = tmp_path / "a.png"
+    source.write_bytes(whole[:33] + _chunk(*LINEAR) + whole[33:])
+    target = _colorize(colorizer, source, tmp_path / "b.png")
+    with Image.open(target) as result:
+        alpha = np.asarray(result.getchannel("A"))
+    assert (alpha[:10] == 0).all() and (alpha[10:] == 255).all()
+
+
+def test_gray_of_16_bits_is_converted_with_alpha_as_without():
+    gray = _gray(dtype="uint16")
+    both = np.dstack([gray, np.full_like(gray, 65535)])
+    pages = []
+    for color_type, pixels in ((0, gray), (4, both)):
+        data = _png(color_type, LINEAR, (b"IDAT", _rows(pixels)))
+        with decode.Photo(data) as photo:
+            pages += photo.read()
+    np.testing.assert_array_equal(pages[0].pixels, pages[1].pixels)
+    assert pages[0].pixels.mean() > gray.mean() + 5000
+    assert (pages[1].alpha == 65535).all()
+
+
+def test_hints_are_for_one_picture(tmp_path, colorizer):
+    images = [Image.fromarray(_gray(seed)) for seed in range(2)]
+    options = {"save_all": True, "append_images": images[1:]}
+    source = _save(tmp_path / "a.tif", images[0], **options)
+    hints = [parse_hint("50%,50%,#d02020")]
+    with pytest.raises(DataError, match="a.tif: hints are for one picture, and it has"):
+        _colorize(colorizer, source, tmp_path / "b.tif", hints=hints)
+    assert not (tmp_path / "b.tif").exists()
 
 
 def _camera_exif():

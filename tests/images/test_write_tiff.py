@@ -75,7 +75,7 @@ def test_pages_are_taken_one_at_a_time():
 def test_what_describes_a_page_is_kept():
     metadata = {
         "dpi": (300.0, 299.5),
-        "tags": {270: "a letter, größer", 315: "Ada"},
+        "tags": {270: "a letter, größer".encode(), 315: b"Ada"},
         "xmp": b"<x:xmpmeta/>",
         "icc_profile": bytes(range(200)),
     }
