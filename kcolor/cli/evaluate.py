@@ -221,7 +221,7 @@ _MEASURING = (
 def _hint_curve(models, data, json_file, report, options, others):
     from pathlib import Path
 
-    from kcolor.evaluation import hint_curve
+    from kcolor.evaluation import hint_curve, tables
     from kcolor.files import replacing, write_json
     from kcolor.progress import progress_bar
     from kcolor.runtimes.resolve import load_predictor
@@ -258,7 +258,7 @@ def _hint_curve(models, data, json_file, report, options, others):
         # The hints themselves, so that others can be measured with the same ones.
         path = Path(json_file)
         write_json(path.with_name(f"{path.stem}-places.json"), places)
-        write_json(path, result)
+        write_json(path, tables.to_json(result))
     if report:
         Path(report).mkdir(parents=True, exist_ok=True)
         drawing = Path(report) / "hint-curve.svg"

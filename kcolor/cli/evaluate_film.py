@@ -42,15 +42,16 @@ def evaluate_film(
     """  # noqa: D301
     if results and len(films) > 1:
         raise click.UsageError("--result needs one FILM.")
+    import math
     import os
     from pathlib import Path
 
     import cv2
-    import numpy as np
 
     # TensorFlow writes about its own affairs while it is imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from kcolor.evaluation import film as measures
+    from kcolor.evaluation import tables
     from kcolor.files import write_json
     from kcolor.inference.colorizer import Colorizer
     from kcolor.inference.film.reading import Film
@@ -58,10 +59,12 @@ def evaluate_film(
 
     colorizer = Colorizer(model)
     found: dict[str, list[dict[str, float]]] = {}
+    measured = 0
     for path in films:
         truth = read_small(Film(Path(path)), frames, _PIXELS)
         if len(truth) < 5:
             raise DataError(f"{path}: has {len(truth)} frames; 5 are needed")
+        measured += len(truth)
         motion = measures.estimate_motion(truth)
         grays = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in truth]
         rows: dict[str, tuple[list, list | None]] = {**colored_rows(colorizer, grays)}
@@ -74,24 +77,27 @@ def evaluate_film(
         for name, (painted, abs_) in rows.items():
             row = measures.measure_film(painted, truth, motion, abs_)
             found.setdefault(name, []).append(row)
-    means = {
-        name: {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
-        for name, rows in found.items()
-    }
+    means = {name: measures.mean_over_films(rows) for name, rows in found.items()}
+    without = measured - int(means["gray"]["psnr_frames"])
     click.echo(_table(means))
+    if without:
+        click.echo(f"\n{tables.uncounted(without, 'frame').strip()}")
     if json_file:
         protocol = {"films": list(films), "frames": frames, "pixels": _PIXELS}
         listed: list[dict[str, object]] = []
         for name, row in means.items():
-            psnr = None if np.isinf(row["psnr"]) else row["psnr"]
+            psnr = row["psnr"] if math.isfinite(row["psnr"]) else None
             listed.append({"model": name, **row, "psnr": psnr})
-        write_json(json_file, {"protocol": protocol, "rows": listed})
+        content = {"protocol": protocol, "rows": listed}
+        write_json(json_file, tables.to_json(content))
 
 
 _PIXELS = 320 * 180
 
 
 def _table(rows):
+    from kcolor.evaluation.tables import number
+
     lines = [
         "| | flicker | CDC x1000 | warp error x1000 | PSNR | chroma |",
         "|---|---|---|---|---|---|",
@@ -99,7 +105,7 @@ def _table(rows):
     for name, row in rows.items():
         lines.append(
             f"| {name} | {row['flicker']:.3f} | {1000 * row['cdc']:.2f} | "
-            f"{1000 * row['warp_error']:.3f} | {row['psnr']:.2f} | "
+            f"{1000 * row['warp_error']:.3f} | {number(row['psnr'], 'psnr')} | "
             f"{row['chroma']:.2f} |"
         )
     return "\n".join(lines)

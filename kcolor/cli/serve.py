@@ -64,14 +64,14 @@ def serve(
 def _serve_page(host, port, open_browser):
     import threading
 
-    from kcolor.serve.page_server import PageServer
+    from kcolor.serve.page_server import PageServer, named
     from kcolor.serve.site import NETWORK, Site
 
     site = Site()
     with PageServer((host, port), site) as server:
         # While the browser still loads the rest.
         threading.Thread(target=site.etag, args=[NETWORK], daemon=True).start()
-        _ready(f"http://{_named(host)}:{server.server_port}/", open_browser)
+        _ready(f"http://{named(host)}:{server.server_port}/", open_browser)
         server.serve_forever()
 
 
@@ -81,7 +81,3 @@ def _ready(address, open_browser):
         import webbrowser
 
         webbrowser.open(address)
-
-
-def _named(host):
-    return f"[{host}]" if ":" in host else host

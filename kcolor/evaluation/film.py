@@ -178,8 +178,10 @@ def measure_film(
             for the flicker: 8 bits alone flicker by about 0.15. None: as rounded.
 
     Returns:
-        Dict of `flicker`, `cdc`, `warp_error`, `psnr` (mean over frames, dB; infinite
-        for the truth) and `chroma` (mean of the length of ab).
+        Dict of `flicker`, `cdc`, `warp_error`, `psnr` (dB; infinite for the truth),
+        `psnr_frames` and `chroma` (mean of the length of ab). `psnr` is the mean over
+        the `psnr_frames` frames whose truth has color, and NaN if none has: of the
+        others, as of a fade-in's black ones, gray is the truth, and its PSNR infinite.
 
     Raises:
         ValueError: If there are not as many frames as true ones.
@@ -190,19 +192,38 @@ def measure_film(
             f"Received: {len(frames)} and {len(truth)}"
         )
     rounded = [ab_of(frame) for frame in frames]
+    errors = [
+        np.mean((frame.astype(np.float32) - true) ** 2)
+        for frame, true in zip(frames, truth, strict=True)
+        if np.ptp(true, axis=-1).any()
+    ]
     with np.errstate(divide="ignore"):
-        errors = [
-            np.mean((frame.astype(np.float32) - true) ** 2)
-            for frame, true in zip(frames, truth, strict=True)
-        ]
-        psnr = float(np.mean(10 * np.log10(255**2 / np.array(errors))))
+        decibels = 10 * np.log10(255**2 / np.array(errors))
     return {
         "flicker": flicker(rounded if abs_ is None else abs_, motion),
         "cdc": color_consistency(frames),
         "warp_error": warp_error(frames, motion),
-        "psnr": psnr,
+        "psnr": float(decibels.mean()) if errors else float("nan"),
+        "psnr_frames": len(errors),
         "chroma": float(np.mean([np.hypot(*cv2.split(ab)).mean() for ab in rounded])),
     }
+
+
+def mean_over_films(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Sums up what `measure_film` found in several films.
+
+    Args:
+        rows: The same row of each film.
+
+    Returns:
+        Dict of the means; that of `psnr` is over films that have frames for it, NaN if
+        none has. `psnr_frames` is the sum.
+    """
+    means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+    psnr = [row["psnr"] for row in rows if row["psnr_frames"]]
+    means["psnr"] = float(np.mean(psnr)) if psnr else float("nan")
+    means["psnr_frames"] = sum(row["psnr_frames"] for row in rows)
+    return means
 
 
 def _carried(picture, way):

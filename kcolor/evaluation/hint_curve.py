@@ -20,8 +20,10 @@ from kcolor.color.host import split_on_host
 from kcolor.color.spread import is_heard, spread
 from kcolor.data.hints import CENTERED, UNIFORM, draw_corners, reveal
 from kcolor.data.source import Source, open_source
+from kcolor.errors import DataError
 from kcolor.evaluation.charts import row_colors
 from kcolor.evaluation.rows import load_rows
+from kcolor.evaluation.tables import number, uncounted
 from kcolor.images.resize import resize_square
 from kcolor.metrics.psnr import psnr
 from kcolor.parallel import evenly_spaced, read_ahead
@@ -88,12 +90,15 @@ def hint_curve(
     Returns:
         Dict with `protocol`, `rows` and `places`. A row has `model`, `images`, and
         lists `hints`, `psnr` (dB, mean over pictures of the value on 8-bit RGB) and
-        `gain` over the same row without hints. `places` is, for each picture's name,
-        the first row and column of each square.
+        `gain` over the same row without hints. Pictures without color in the truth,
+        where the PSNR of gray is infinite, count in no row; if there are such, the
+        others are `psnr_images`. `places` is, for each picture's name, the first row
+        and column of each square.
 
     Raises:
         ValueError: If an argument is out of its range.
-        DataError: If a model or picture cannot be used, or a model answers RGB only.
+        DataError: If a model or picture cannot be used, a model answers RGB only, or
+            no picture has color.
     """
     counts = sorted({0, *counts})
     if protocol not in PROTOCOLS:
@@ -131,6 +136,10 @@ def hint_curve(
             figures.setdefault(row, []).append(part)
         if progress:
             progress(done, len(indices))
+    # Of the first row, the first figure is that of gray without hints.
+    colored = np.isfinite([part[0] for part in figures[GRAY_ROW]])
+    if not colored.any():
+        raise DataError(f"{source.path}: no picture has color to measure hints by")
     return {
         "protocol": {
             "name": protocol,
@@ -143,7 +152,7 @@ def hint_curve(
             "psnr": "per image on uint8 RGB, peak 255, mean over images",
         },
         "rows": [
-            _row(row, counts, np.mean(parts, 0), len(indices))
+            _row(row, counts, np.array(parts), colored)
             for row, parts in figures.items()
         ],
         "places": places,
@@ -186,18 +195,21 @@ def markdown_table(result: dict[str, Any]) -> str:
     ]
     for row in result["rows"]:
         cells = [
-            f"{value:.2f} ({gain:+.2f})" if count else f"{value:.2f}"
+            number(value, "psnr")
+            + (f" ({number(gain, 'psnr', sign=True)})" if count else "")
             for count, value, gain in zip(hints, row["psnr"], row["gain"], strict=True)
         ]
         lines.append(
             f"| {row['model'].replace('|', '/')} | " + " | ".join(cells) + " |"
         )
-    rules = result["protocol"]
+    rules, first = result["protocol"], result["rows"][0]
+    left_out = first["images"] - first.get("psnr_images", first["images"])
     lines += [
         "",
         f"PSNR in dB (gain over no hints) of {rules['images']} pictures at "
         f"{rules['size']}x{rules['size']}; hints of {rules['side']}x{rules['side']} "
-        f"pixels, {rules['places']}, protocol {rules['name']}, seed {rules['seed']}.",
+        f"pixels, {rules['places']}, protocol {rules['name']}, seed {rules['seed']}."
+        + uncounted(left_out),
         "",
     ]
     return "\n".join(lines)
@@ -217,6 +229,8 @@ def svg(result: dict[str, Any], width: int = 640, height: int = 360) -> str:
     left, right, top, bottom = 48, 16, 12, 40 + 18 * len(result["rows"])
     hints = result["rows"][0]["hints"]
     figures = np.array([row["psnr"] for row in result["rows"]])
+    # With enough hints a small picture may be exact, and has no place on the axis.
+    figures = figures[np.isfinite(figures)]
     low, high = np.floor(figures.min()), np.ceil(figures.max() + 1e-6)
     end = np.log1p(max(hints[-1], 1))
 
@@ -242,7 +256,9 @@ def svg(result: dict[str, Any], width: int = 640, height: int = 360) -> str:
     for at, row in enumerate(result["rows"]):
         color = colors[row["model"]]
         points = " ".join(
-            f"{x(n):.1f},{y(v):.1f}" for n, v in zip(hints, row["psnr"], strict=True)
+            f"{x(n):.1f},{y(v):.1f}"
+            for n, v in zip(hints, row["psnr"], strict=True)
+            if np.isfinite(v)
         )
         line = height - bottom + 36 + 18 * at
         parts.append(
@@ -285,11 +301,22 @@ def _answers(predictors, lightness, known):
             yield f"{name}, hinted", answers
 
 
-def _row(model, counts, means, images):
-    return {
+def _row(model, counts, figures, colored):
+    means = figures[colored].mean(axis=0)
+    row = {
         "model": model,
-        "images": images,
+        "images": len(figures),
         "hints": list(counts),
         "psnr": [round(float(value), 4) for value in means],
-        "gain": [round(float(value - means[0]), 4) for value in means],
+        "gain": [round(float(value), 4) for value in _gain(means)],
     }
+    if not colored.all():
+        row["psnr_images"] = int(colored.sum())
+    return row
+
+
+def _gain(means):
+    # Both infinite is no difference.
+    return np.subtract(
+        means, means[0], out=np.zeros_like(means), where=means != means[0]
+    )

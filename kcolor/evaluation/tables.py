@@ -159,12 +159,27 @@ def caption(result: Mapping[str, Any]) -> str:
     excluded = protocol["images"] - result["rows"][0].get(
         "psnr_images", protocol["images"]
     )
-    if excluded:
-        text += (
-            f" {excluded} pictures have no color in the truth, where the PSNR of gray "
-            "is infinite; no row's PSNR counts them."
-        )
-    return text
+    return text + uncounted(excluded)
+
+
+def uncounted(count: int, what: str = "picture") -> str:
+    """Says of how many pictures the PSNR is left out, as gray itself is their truth.
+
+    Args:
+        count: How many.
+        what: What they are called.
+
+    Returns:
+        Sentence with a space before it; nothing if there are none.
+    """
+    if not count:
+        return ""
+    have = f"{what} has" if count == 1 else f"{what}s have"
+    return (
+        f" {count} {have} no color in the truth, where the PSNR of gray is infinite; "
+        "no row's PSNR counts "
+        f"{'it' if count == 1 else 'them'}."
+    )
 
 
 def group_heading(group: Mapping[str, Any]) -> str:

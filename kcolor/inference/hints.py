@@ -43,6 +43,8 @@ _FORM = "X,Y,#RRGGBB, such as 120,80,#a03020 in pixels or 40%,20%,#a03020"
 _NAMES = {"x", "y", "points", "color", "radius", "frame"}
 # An opaque pixel is one of which more shows than does not.
 _OPAQUE = 128
+# Pixels or percent; no picture has an edge of more than 65,500.
+_MOST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -130,17 +132,9 @@ def read_hints(path: Path | str) -> list[Hint | HintPicture]:
     if data.startswith(b"\x89PNG"):
         return [_read_picture(data, str(path))]
     try:
-        content = json.loads(data.decode("utf-8-sig"))
-    except ValueError as error:
-        reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error
-        raise DataError(f"{path}: neither JSON nor PNG ({reason})") from error
-    entries = content.get("hints") if isinstance(content, dict) else None
-    if not isinstance(entries, list) or set(content) != {"hints"}:
-        raise DataError(f'{path}: must be {{"hints": [...]}} and nothing beside it')
-    try:
-        return [_hint(entry, f"hint {at}") for at, entry in enumerate(entries, start=1)]
-    except ValueError as error:
-        raise DataError(f"{path}: {error}") from error
+        return _read_text(data, path)
+    except RecursionError as error:
+        raise DataError(f"{path}: nested too deeply to be hints") from error
 
 
 def as_hints(hints: Any) -> list[Hint | HintPicture]:
@@ -330,6 +324,10 @@ def _length(value, name, what):
             f"{name}: {what} must be a number of pixels, or percent such as '40%'. "
             f"Received: {value!r}"
         )
+    if number > _MOST:
+        raise ValueError(
+            f"{name}: {what} must be at most {_MOST:,}. Received: {value!r}"
+        )
     return Length(number, percent)
 
 
@@ -342,6 +340,21 @@ def _color(value, name):
     ):
         return tuple(int(level) for level in levels)
     raise ValueError(f"{name}: color must be #RRGGBB. Received: {value!r}")
+
+
+def _read_text(data, path):
+    try:
+        content = json.loads(data.decode("utf-8-sig"))
+    except ValueError as error:
+        reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error
+        raise DataError(f"{path}: neither JSON nor PNG ({reason})") from error
+    entries = content.get("hints") if isinstance(content, dict) else None
+    if not isinstance(entries, list) or set(content) != {"hints"}:
+        raise DataError(f'{path}: must be {{"hints": [...]}} and nothing beside it')
+    try:
+        return [_hint(entry, f"hint {at}") for at, entry in enumerate(entries, start=1)]
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def _read_picture(data, name):

@@ -175,6 +175,8 @@ def colorize_file(
         DataError: If the photograph cannot be read or written.
         OSError: If the disk does not take it.
     """
+    if job.fault:
+        raise DataError(job.fault)
     if is_film(job.source) and job.data is None:
         _colorize_film(colorizer, job, settings, progress)
         return "not kept: it is a film" if settings.lossless_luma else None

@@ -3,6 +3,8 @@
 No input is ever overwritten, and no result leaves the output folder.
 """
 
+import functools
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,6 +15,8 @@ from kcolor.errors import DataError
 from kcolor.images import formats
 from kcolor.inference.film.settings import check_target, film_name, is_film
 from kcolor.inference.shards import Shard
+
+_log = logging.getLogger(__name__)
 
 STANDARD = "-"
 
@@ -26,11 +30,14 @@ class Job:
         target: Path of the result, or `"-"`, standard output.
         data: The file's bytes, where they have been read already; `source` only names
             it then.
+        fault: Why `source`, a folder, could not be listed: a job that fails, so that it
+            is counted and named among the others.
     """
 
     source: Path | str
     target: Path | str
     data: bytes | None = None
+    fault: str | None = None
 
 
 def plan(
@@ -53,7 +60,8 @@ def plan(
         shard: Plan only the files of this part of the whole, or None.
 
     Returns:
-        List of `Job`s; with a shard, there may be none.
+        List of `Job`s; with a shard, there may be none. A subfolder that cannot be
+        listed is one of them, with its `fault`.
 
     Raises:
         DataError: If an input is missing or empty, two results would have one name,
@@ -110,19 +118,27 @@ def _plan_folder(source, out, kinds, recursive, several, shard):
         raise DataError(f"{out}: is a file; a folder's results need a folder")
     # Of a million files most are other shards': names are all that is kept of those.
     found: list[str] = []
-    for folder, folders, names in os.walk(source):
+    unlisted: list[OSError] = []
+    for folder, folders, names in os.walk(source, onerror=unlisted.append):
         # Results of an earlier run are no input, wherever they lie.
         folders[:] = sorted(
             name
             for name in folders
             if recursive and not _same(Path(folder) / name, out)
         )
+        for name in folders:
+            path = os.path.join(folder, name)
+            if os.path.islink(path):
+                _note_link(path)
         found += [
             os.path.join(folder, name)
             for name in sorted(names)
             if formats.of_name(name) or is_film(name)
         ]
+    faults = [_fault(error) for error in unlisted]
     if not found:
+        if faults:
+            raise DataError(faults[0])
         where = "" if recursive else " (--recursive looks into its subfolders)"
         raise DataError(f"{source}: no photographs or films in this folder{where}")
     jobs, parents = [], set()
@@ -132,11 +148,26 @@ def _plan_folder(source, out, kinds, recursive, several, shard):
             target = out / renamed(name, *kinds)
             jobs.append(Job(path, target))
             parents.add(target.parent)
+    for error, fault in zip(unlisted, faults, strict=True):
+        path = Path(error.filename)
+        # A name that no result has: it is never there already.
+        target = out / path.relative_to(source) / "*"
+        jobs.append(Job(path, target, fault=fault))
     root = out.resolve()
     for parent in parents:
         if not parent.resolve().is_relative_to(root):
             raise DataError(f"{parent}: a link leads out of the output folder")
     return jobs
+
+
+def _fault(error):
+    return f"{error.filename}: cannot be listed ({error.strerror or error})"
+
+
+@functools.cache
+def _note_link(path: str) -> None:
+    # Once: a watched folder is planned again every few seconds.
+    _log.warning("%s: a link to a folder is not followed; colorize it apart", path)
 
 
 def _file_target(source, out, kinds, several):

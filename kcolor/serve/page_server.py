@@ -4,6 +4,9 @@ Files come out of a table, never off the disk by a name that a request brings.
 """
 
 import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
@@ -12,6 +15,34 @@ from kcolor.serve.site import HEADERS, Site, media_type
 
 _log = logging.getLogger(__name__)
 _SECONDS = 30  # without a word from a browser, or from a slow one in a request
+
+
+@contextmanager
+def naming(host: str, port: int) -> Iterator[None]:
+    """Says in what the system has against an address which one that is.
+
+    Args:
+        host: Address to listen on.
+        port: Port to listen on.
+
+    Raises:
+        OSError: What the block raises, its `filename` being host and port.
+    """
+    try:
+        yield
+    except OSError as error:
+        place = f"{named(host)}:{port}"
+        raise OSError(error.errno, error.strerror, place) from error
+
+
+def named(host: str) -> str:
+    """Writes a host as it stands in an address, one of IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def family(host: str) -> socket.AddressFamily:
+    """Finds the kind of a socket that listens on a host."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 class PageServer(ThreadingHTTPServer):
@@ -27,10 +58,12 @@ class PageServer(ThreadingHTTPServer):
             site: The page.
 
         Raises:
-            OSError: If the port is taken.
+            OSError: If the port is taken, or the host unknown; it names both.
         """
         self.site = site
-        super().__init__(address, _Handler)
+        self.address_family = family(address[0])
+        with naming(*address):
+            super().__init__(address, _Handler)
 
 
 class _Handler(BaseHTTPRequestHandler):

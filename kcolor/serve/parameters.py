@@ -149,6 +149,8 @@ def _hints(text):
         raise _refusal("hints: each must be an object, such as in a file of hints")
     try:
         return tuple(as_hints(content))
+    except RecursionError as error:
+        raise _refusal("hints: nested too deeply") from error
     except (ValueError, TypeError, OverflowError) as error:
         raise _refusal(f"hints: {error}") from error
 

@@ -10,6 +10,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from kcolor.inference.colorizer import Colorizer
 from kcolor.serve.app import Limits, build_app
+from kcolor.serve.page_server import family, named, naming
 from kcolor.serve.site import NETWORK, Site
 
 # Seconds for the head of a request to arrive; by then a slow client's connection ends.
@@ -73,7 +74,7 @@ def run(
 
     Raises:
         DataError: If there is no such preset.
-        OSError: If the port is taken.
+        OSError: If the port is taken, or the host unknown; it names both.
     """
     # It has a line for each fault of a form: clients could fill a disk with them.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
@@ -109,18 +110,17 @@ class _Server(uvicorn.Server):
 
 
 def _say(ready, host, listener, site):
-    named = f"[{host}]" if ":" in host else host
-    ready(f"http://{named}:{listener.getsockname()[1]}/")
+    ready(f"http://{named(host)}:{listener.getsockname()[1]}/")
     # While the browser still loads the rest.
     asyncio.get_running_loop().run_in_executor(None, site.etag, NETWORK)
 
 
 def _listen(host, port):
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family(host), socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
+        with naming(host, port):
+            listener.bind((host, port))
     except OSError:
         listener.close()
         raise

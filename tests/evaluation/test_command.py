@@ -196,6 +196,22 @@ def test_hint_curve_is_measured_recorded_and_drawn(command, folder, tmp_path):
     assert (tmp_path / "hint-curve.svg").read_text().startswith("<svg ")
 
 
+def test_hint_curve_with_a_gray_picture_is_strict_json_and_drawn(command, tmp_path):
+    rgb = scene(0, 40, 50)
+    write_picture(tmp_path / "a.png", rgb)
+    write_picture(tmp_path / "b.png", rgb[..., [0, 0, 0]])
+    figures = tmp_path / "c.json"
+    result = command(
+        *("m", "--data", tmp_path, "--size", SIZE, "--hint-curve", "0,1"),
+        *("--json", figures, "--report", tmp_path / "r"),
+    )
+    assert result.exit_code == 0, result.output
+    assert "1 picture has no color in the truth" in result.output
+    found = json.loads(figures.read_text(), parse_constant=pytest.fail)
+    assert {row["psnr_images"] for row in found["rows"]} == {1}
+    assert (tmp_path / "r" / "hint-curve.svg").is_file()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

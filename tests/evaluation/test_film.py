@@ -99,6 +99,32 @@ def test_rows_tell_gray_flickering_and_true_apart(clip, motion):
     assert rows["gray"]["flicker"] < rows["truth"]["flicker"]
 
 
+def test_frames_without_color_in_the_truth_count_in_no_rows_psnr(clip, motion):
+    # A fade-in's first frames: black, and gray.
+    truth = [np.zeros_like(clip.frames[0]), clip.frames[1] * 0 + 90, *clip.frames[2:]]
+    gray = [truth[0], truth[1], *(np.repeat(g[..., None], 3, 2) for g in clip.gray[2:])]
+    wrong = [np.clip(one.astype(int) + 9, 0, 255).astype("uint8") for one in truth]
+    for frames in (gray, wrong):
+        row = film.measure_film(frames, truth, motion)
+        colored = [
+            10 * np.log10(255**2 / np.mean((one.astype(float) - true) ** 2))
+            for one, true in zip(frames[2:], truth[2:], strict=True)
+        ]
+        assert row["psnr"] == pytest.approx(np.mean(colored), abs=1e-3)
+        assert row["psnr_frames"] == len(truth) - 2
+
+
+def test_a_film_without_color_counts_in_no_rows_mean_psnr(clip, motion):
+    gray = [np.repeat(one[..., None], 3, axis=2) for one in clip.gray]
+    without = film.measure_film(gray, gray, motion)
+    assert np.isnan(without["psnr"]) and without["psnr_frames"] == 0
+    row = film.measure_film(gray, clip.frames, motion)
+    mean = film.mean_over_films([without, row])
+    assert mean["psnr"] == row["psnr"] and mean["psnr_frames"] == len(gray)
+    assert mean["chroma"] == (without["chroma"] + row["chroma"]) / 2
+    assert np.isnan(film.mean_over_films([without])["psnr"])
+
+
 def test_films_of_different_lengths_are_refused(clip, motion):
     with pytest.raises(ValueError, match="as many frames"):
         film.measure_film(clip.frames[:-1], clip.frames, motion)

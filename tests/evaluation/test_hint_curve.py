@@ -1,5 +1,6 @@
 """Tests for the curve of PSNR over the number of hints."""
 
+import json
 import xml.etree.ElementTree as ElementTree
 
 import cv2
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from memory_source import source_of
 
+from kcolor.errors import DataError
 from kcolor.evaluation.hint_curve import (
     GRAY_ROW,
     PROTOCOLS,
@@ -95,6 +97,42 @@ def test_wrong_arguments_are_named(source):
         hint_curve([], source, protocol="sig18")
     with pytest.raises(ValueError, match=r"counts must be .* Received: \[-1, 0\]"):
         hint_curve([], source, counts=(-1,))
+
+
+def gray_picture(seed):
+    return np.repeat(picture(seed)[..., :1], 3, axis=2)
+
+
+def test_pictures_without_color_count_in_no_row(source):
+    readers = {f"{n}.png": (lambda n=n: picture(n)) for n in range(3)}
+    mixed = source_of({**readers, "9.png": lambda: gray_picture(9)})
+    models = [Constant("a/plain")]
+    options = {"counts": (1,), "size": 64}
+    found = hint_curve(models, mixed, **options)
+    expected = hint_curve(models, source, **options)
+    for row, other in zip(found["rows"], expected["rows"], strict=True):
+        assert row == {**other, "images": 4, "psnr_images": 3}
+    json.dumps(found, allow_nan=False)
+    table = markdown_table(found)
+    assert " 1 picture has no color in the truth" in table
+    assert "no color" not in markdown_table(expected)
+    ElementTree.fromstring(svg(found))
+
+
+def test_without_any_color_there_is_nothing_to_measure():
+    grays = source_of({"9.png": lambda: gray_picture(9)}, path="grays")
+    with pytest.raises(DataError, match="grays: no picture has color"):
+        hint_curve([], grays, counts=(1,), size=64)
+
+
+def test_an_exact_answer_is_infinite_in_the_table_and_off_the_axis(result):
+    rows = [{**row, "psnr": list(row["psnr"])} for row in result["rows"]]
+    rows[0]["psnr"][2] = rows[0]["gain"][2] = float("inf")
+    exact = {**result, "rows": rows}
+    assert "| ∞ (∞) |" in markdown_table(exact)
+    drawing = ElementTree.fromstring(svg(exact))
+    lines = [e for e in drawing.iter() if e.tag.endswith("polyline")]
+    assert [len(line.get("points").split()) for line in lines] == [2, 3, 3, 3]
 
 
 def test_table_and_drawing_hold_every_row(result):

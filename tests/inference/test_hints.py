@@ -88,6 +88,15 @@ def test_a_file_holds_points_and_strokes(tmp_path):
         ({"hints": [{"points": [[1, 2]], "x": 1, "color": "#102030"}]}, "too much"),
         ({"hints": [{"x": 1, "y": 2, "color": "#102030", "frame": -1}]}, "frame"),
         ({"hints": [{"x": 1, "y": 2, "color": "#102030", "radius": "a"}]}, "radius"),
+        (
+            '{"hints": [{"x": 1, "y": 2, "color": "#102030", "radius": 1e308}]}',
+            "1e+308",
+        ),
+        (
+            '{"hints": [{"x": 1, "y": 2, "color": "#102030", "radius": "1e300%"}]}',
+            "1e300%",
+        ),
+        ("[" * 200_000, "nested too deeply"),
     ],
 )
 def test_a_wrong_file_is_refused_in_one_line_that_names_it(tmp_path, content, reason):

@@ -1,9 +1,17 @@
 """Tests for kcolor.inference.plan: which file becomes which."""
 
-import pytest
+import errno
+import os
+from pathlib import Path
 
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from kcolor.cli.main import main
 from kcolor.errors import DataError
-from kcolor.inference.plan import plan
+from kcolor.inference.plan import existing, plan
 
 
 def targets(folder, names, **options):
@@ -40,3 +48,73 @@ def test_two_results_of_one_name_are_refused(tmp_path):
     inputs = [tmp_path / part / "a.jpg" for part in ("one", "two")]
     with pytest.raises(DataError, match="a.jpg: both .* would be written to it"):
         plan(inputs, tmp_path / "out")
+
+
+def album_of(folder, *names):
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 35), dtype="uint8")
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), pixels)
+    return folder
+
+
+@pytest.fixture
+def locked(monkeypatch):
+    """Lets folders of a name not be listed, as the system does to others than root."""
+    scandir = os.scandir
+
+    def refuse(path="."):
+        if Path(os.fsdecode(path)).name == "locked":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+
+
+def test_a_folder_that_cannot_be_listed_is_a_job_that_fails(tmp_path, locked):
+    album = album_of(tmp_path / "al", "a.png", "deep/locked/b.png", "deep/c.png")
+    # Results from when it could be listed do not hide it.
+    out = album_of(tmp_path / "out", "deep/locked/b.png")
+    *others, unlisted = jobs = plan([album], out)
+    assert [job.source for job in others] == [album / "a.png", album / "deep/c.png"]
+    assert all(job.fault is None for job in others)
+    assert unlisted.source == album / "deep/locked"
+    assert unlisted.fault == (
+        f"{album}/deep/locked: cannot be listed (Permission denied)"
+    )
+    assert existing(jobs) == []
+    assert len(plan([album], out, recursive=False)) == 1
+
+
+def test_a_folder_in_which_nothing_can_be_listed_is_refused(tmp_path, locked):
+    album = album_of(tmp_path / "al", "locked/b.png")
+    for folder in (album, album / "locked"):
+        with pytest.raises(DataError, match="locked: cannot be listed .Permission"):
+            plan([folder])
+
+
+def test_the_command_names_what_cannot_be_listed_and_does_the_rest(
+    tmp_path, locked, any_size_tflite
+):
+    album = album_of(tmp_path / "al", "a.png", "locked/b.png", "deep/c.png")
+    out, model = str(tmp_path / "out"), str(any_size_tflite)
+    done = CliRunner().invoke(
+        main, ["colorize", str(album), "-o", out, "--model", model]
+    )
+    assert done.exit_code == 1
+    (line,) = [line for line in done.output.splitlines() if "locked" in line]
+    assert line == f"Error: {album}/locked: cannot be listed (Permission denied)"
+    found = sorted(path.name for path in Path(out).rglob("*.*"))
+    assert found == ["a.png", "c.png"]
+
+
+def test_a_link_to_a_folder_is_not_followed_and_named_once(tmp_path, caplog):
+    album = album_of(tmp_path / "al", "a.png", "deep/b.png")
+    elsewhere = album_of(tmp_path / "elsewhere", "c.png")
+    (album / "deep" / "link").symlink_to(elsewhere, target_is_directory=True)
+    for _ in range(2):
+        jobs = plan([album], tmp_path / "out")
+    assert [job.source.name for job in jobs] == ["a.png", "b.png"]
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith(f"{album}/deep/link: a link to a folder is not followed")

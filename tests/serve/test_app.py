@@ -90,6 +90,8 @@ def test_a_form_says_the_same_as_an_address(client, colorizer, gray):
         ("hints", "[" * 100_000),
         ("hints", '[{"x": 1e400, "y": 0, "color": "#000000"}]'),
         ("hints", '[{"x": 5000, "y": 0, "color": "#000000"}]'),
+        ("hints", json.dumps([{**HINT, "radius": 1e300}])),
+        ("hints", json.dumps([{**HINT, "radius": 1e308}])),
         ("hints", '[{"x": [], "y": {}, "color": 7}]'),
         ("hints", json.dumps([HINT] * 1001)),
         ("url", "http://127.0.0.1/"),

@@ -202,6 +202,38 @@ def test_several_photographs_come_as_a_zip(visit):
     assert sizes == [(140, 100), (100, 140)]
 
 
+# Both in one turn of the page, before the worker has answered anything.
+MEANWHILE = {
+    "album": "document.querySelectorAll('#album button')[2].click()",
+    "paste": """
+        const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+        const pasted = new DataTransfer();
+        pasted.items.add(new File([bytes], "d.png"));
+        dispatchEvent(new ClipboardEvent("paste", { clipboardData: pasted }));
+    """,
+}
+
+
+@pytest.mark.parametrize("way", MEANWHILE)
+def test_what_is_chosen_while_a_zip_is_made_leaves_it_as_it_is(visit, way):
+    sizes = {"a": (100, 140), "b": (90, 130), "c": (80, 120)}
+    files = [(f"{n}.png", as_file(photograph(*s)[..., 1])) for n, s in sizes.items()]
+    other = base64.b64encode(as_file(photograph(70, 110)[..., 1])).decode()
+    press = "document.querySelector('#zip').click();"
+    with visit() as (page, _):
+        upload(page, *files)
+        wait_for(page, "a.png: 140 × 100 pixels, in color.")
+        with page.expect_download() as download:
+            page.evaluate(f"(content) => {{ {press} {MEANWHILE[way]} }}", other)
+        packed = zipfile.ZipFile(io.BytesIO(content_of(download)))
+        wait_for(page, "3 of 3 photographs are in kcolor.zip.")
+        last = page.locator("#album button").last
+        last.click()
+        wait_for(page, "110 × 70" if way == "paste" else "120 × 80")
+    found = {n: Image.open(io.BytesIO(packed.read(n))).size for n in packed.namelist()}
+    assert found == {f"{n}-color.jpg": size[::-1] for n, size in sizes.items()}
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -3,6 +3,7 @@
 import gzip
 import http.client
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -39,6 +40,32 @@ def ask(site):
 
         yield request
         server.shutdown()
+
+
+def test_the_page_is_served_on_ipv6(site):
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("no IPv6 here")
+    with PageServer(("::1", 0), site) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        connection = http.client.HTTPConnection("::1", server.server_port)
+        connection.request("GET", "/")
+        assert connection.getresponse().status == 200
+        connection.close()
+        server.shutdown()
+
+
+@pytest.mark.parametrize("option", ["--page-only", None])
+def test_a_port_that_is_taken_is_named(option):
+    if option is None:
+        pytest.importorskip("uvicorn")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        arguments = ["serve", "--port", str(port), *filter(None, [option])]
+        result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert result.output == f"Error: 127.0.0.1:{port}: Address already in use\n"
 
 
 def test_the_saved_site_is_the_served_one(site, tmp_path):

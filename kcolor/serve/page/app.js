@@ -23,6 +23,8 @@ let photos = [];
 let current;
 /** Whether the worker has the current photograph. */
 let isOpen = false;
+/** Whether the worker opens one photograph after the other, and is to open no other. */
+let isPacking = false;
 let isDrawing = false;
 let isStale = false;
 
@@ -40,7 +42,7 @@ function complain(name, error) {
 
 /** @param {File[]} files */
 async function take(files) {
-  page.error.replaceChildren();
+  if (!isPacking) page.error.replaceChildren();
   const added = files.map((blob) => ({
     name: blob.name || "photograph",
     blob,
@@ -50,6 +52,7 @@ async function take(files) {
   if (!added.length) return;
   photos.push(...added);
   drawAlbum();
+  if (isPacking) return; // The album has them, and opens them afterwards.
   for (const photo of added) {
     if (await select(photo)) return;
   }
@@ -118,7 +121,7 @@ function addHint(hint) {
 }
 
 function undo() {
-  if (!current?.hints.length) return;
+  if (!isOpen || !current.hints.length) return;
   current.hints = current.hints.slice(0, -1);
   redraw();
   say(`Undone. ${current.hints.length} colors left.`);
@@ -140,6 +143,7 @@ function drawAlbum() {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = photo.name;
+    button.disabled = isPacking;
     button.setAttribute("aria-current", String(photo === current));
     button.addEventListener("click", () => select(photo));
     item.append(button);
@@ -175,11 +179,14 @@ async function download(format) {
 
 async function downloadAll() {
   const shown = current;
+  const packed = [...photos];
   isOpen = false;
+  isPacking = true;
   enable();
+  drawAlbum();
   const files = [];
-  for (const [at, photo] of photos.entries()) {
-    say(`Coloring ${at + 1} of ${photos.length}: ${photo.name} …`);
+  for (const [at, photo] of packed.entries()) {
+    say(`Coloring ${at + 1} of ${packed.length}: ${photo.name} …`);
     try {
       await call("open", photo.blob);
       const { blob } = await call("write", look(photo), "jpeg");
@@ -193,8 +200,11 @@ async function downloadAll() {
   } catch (error) {
     complain("", error);
   }
+  isPacking = false;
+  const later = photos.length - packed.length;
   if (shown) await select(shown);
-  say(`${files.length} of ${photos.length} photographs are in kcolor.zip.`);
+  const more = later ? ` ${later} came later and are not.` : "";
+  say(`${files.length} of ${packed.length} photographs are in kcolor.zip.${more}`);
 }
 
 listen(page.drop, page.file, take);
