@@ -84,19 +84,41 @@ def test_bad_films_do_not_stop_the_rest(tmp_path, grays):
     assert (tmp_path / "out" / "good.mp4").exists()
 
 
-def test_films_are_measured_beside_gray_and_the_truth(tmp_path):
-    pytest.importorskip("tensorflow")
+def lossless(path, frames):
     import av
 
-    clip = make_clip(skimage_data.astronaut(), count=6)
-    path = tmp_path / "true.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=25)
         stream.width, stream.height, stream.pix_fmt = 160, 96, "bgr0"
-        for frame in clip.frames:
+        for frame in frames:
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
             container.mux(stream.encode(picture.reformat(format="bgr0")))
         container.mux(stream.encode())
+    return path
+
+
+def test_black_frames_count_in_no_row_of_a_film(tmp_path):
+    pytest.importorskip("tensorflow")
+    frames = make_clip(skimage_data.astronaut(), count=6).frames
+    path = lossless(tmp_path / "in.mkv", [np.zeros_like(frames[0]), *frames])
+    gray = lossless(tmp_path / "gray.mkv", [np.zeros_like(frames[0])] * 6)
+    figures = tmp_path / "figures.json"
+    for films, left_out in (([path], "1 frame has"), ([path, gray], "7 frames have")):
+        done = run("evaluate-film", *films, "--json", figures)
+        assert done.exit_code == 0, done.output
+        assert done.output.rstrip().splitlines()[-1].startswith(left_out)
+        found = json.loads(figures.read_text(), parse_constant=pytest.fail)
+        *rows, truth = found["rows"]
+        assert all(10 < row["psnr"] < 40 for row in rows) and truth["psnr"] is None
+        assert {row["psnr_frames"] for row in found["rows"]} == {6}
+    done = run("evaluate-film", gray, "--json", figures)
+    assert done.exit_code == 0 and done.output.count("| n/a |") == 5
+
+
+def test_films_are_measured_beside_gray_and_the_truth(tmp_path):
+    pytest.importorskip("tensorflow")
+    clip = make_clip(skimage_data.astronaut(), count=6)
+    path = lossless(tmp_path / "true.mkv", clip.frames)
     figures = tmp_path / "figures.json"
     done = run("evaluate-film", path, "--json", figures)
     assert done.exit_code == 0, done.output

@@ -6,6 +6,7 @@ their full size and encodes them. So memory holds small views, whatever the film
 and length.
 """
 
+import copy
 import hashlib
 import itertools
 import threading
@@ -30,7 +31,7 @@ from kcolor.inference.film.follow import Hints
 from kcolor.inference.film.reading import Film
 from kcolor.inference.film.settings import FilmSettings, check_target
 from kcolor.inference.film.work import Stretch, Work
-from kcolor.inference.film.writing import Times, assemble
+from kcolor.inference.film.writing import Times, assemble, check_streams
 from kcolor.parallel import cores, read_ahead
 
 # Frames of a stretch: it ends with the first shot behind the one, and wherever it is at
@@ -44,10 +45,14 @@ class Report:
 
     Attributes:
         frames: Frames written.
-        expected: Frames that the source says it has, 0 if it does not.
+        expected: Frames that the source says it has, 0 if it does not. A guess where
+            it only says how long it is.
         damaged: Frames that could not be decoded; each shows the one before it again.
         resumed: Of them, frames that an earlier run had finished.
         left_out: What of the source the result does not take, in words.
+        padding: What edge the frames got, in words, or None.
+        length: Seconds that the source says it lasts, 0 if it does not.
+        reached: Seconds that the result lasts.
     """
 
     frames: int = 0
@@ -55,14 +60,21 @@ class Report:
     damaged: int = 0
     resumed: int = 0
     left_out: list[str] = field(default_factory=list)
+    padding: str | None = None
+    length: float = 0.0
+    reached: float = 0.0
 
     def notes(self) -> list[str]:
         """Says in words what the user should know."""
         notes = []
         if self.damaged:
             notes.append(f"{self.damaged} damaged frames, shown as the one before")
-        if self.frames < 0.95 * self.expected:
-            notes.append(f"ends early, after {self.frames} of {self.expected} frames")
+        # By time: of frames of uneven length their number says nothing.
+        if self.reached < 0.95 * self.length:
+            reached, length = f"{self.reached:.1f}", f"{self.length:.1f}"
+            notes.append(f"ends early, after {reached} of {length} seconds")
+        if self.padding:
+            notes.append(self.padding)
         if self.left_out:
             notes.append(f"left out: {', '.join(self.left_out)}")
         return notes
@@ -101,7 +113,8 @@ def colorize_film(
     check_target(target)
     film = Film(source, settings.max_megapixels)
     form = Format(film.facts, settings, target)
-    work = Work(target, _job(colorizer, source, settings, form, hints))
+    check_streams(film, target, form)
+    work = Work(target, _job(colorizer, film, settings, form, hints))
     try:
         run = _Run(colorizer, film, form, settings, work, progress, hints)
         return run.run(target)
@@ -118,12 +131,12 @@ def colorize_film(
         work.close()
 
 
-def _job(colorizer, source, settings, form, hints):
+def _job(colorizer, film, settings, form, hints):
     # All that the packets depend on: what was finished with other values is of no use.
-    stat = source.stat()
+    stat = film.path.stat()
     return {
         "kcolor": __version__,
-        "source": [str(source.resolve()), stat.st_size, stat.st_mtime_ns],
+        "source": [str(film.path.resolve()), stat.st_size, stat.st_mtime_ns],
         "network": _voice(colorizer),
         "colors": [
             colorizer.saturation,
@@ -131,6 +144,10 @@ def _job(colorizer, source, settings, form, hints):
             colorizer.upsampling,
             [list(canvas) for canvas in colorizer.canvases],
         ],
+        "joins": {
+            str(index): [[first, str(shift)] for first, shift in shifts]
+            for index, shifts in film.joins.shifts.items()
+        },
         "steady": settings.steady,
         "hints": hints and hints.describe(),
         "format": form.describe(),
@@ -185,8 +202,10 @@ class _Run:
         packets = [stretch.packets for stretch in stretches]
         report.left_out = [
             *self._form.left_out(),
-            *assemble(self._film.path, film, self._form, packets, times),
+            *assemble(self._film, film, self._form, packets, times),
         ]
+        report.padding = self._form.padding()
+        report.length, report.reached = _lengths(self._film.facts, times)
         self._work.publish(film)
         return report
 
@@ -218,7 +237,7 @@ class _Run:
             yield window
 
     def _views(self, first):
-        film = Film(self._film.path, self._settings.max_megapixels)
+        film = copy.copy(self._film)  # A pass of its own, with what is known already.
         for number, frame in enumerate(film.frames()):
             if self._stopped.is_set():
                 return
@@ -277,6 +296,17 @@ class _Run:
                 for plane, kept in zip(planes, own, strict=True)
             )
         return self._form.frame(frame.luma, planes, frame.pts)
+
+
+def _lengths(facts, times):
+    # Seconds that the film says it lasts, and that it does.
+    begin, last = int(times.pts[0]), int(times.pts[-1])
+    # One that does not say for how long it is shown may be as long as any before.
+    steps = np.diff(times.pts)
+    shown = int(times.durations[-1]) or int(steps.max() if len(steps) else 0)
+    reached = float((last + shown - begin) * facts.time_base)
+    length = facts.end - float(begin * facts.time_base) if facts.end else 0.0
+    return length, reached
 
 
 def _stretch(window, following):

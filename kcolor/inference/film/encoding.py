@@ -23,6 +23,7 @@ from kcolor.inference.film.reading import (
     LIMITED,
     TOP_FIRST,
     Facts,
+    is_turned,
 )
 from kcolor.inference.film.settings import FilmSettings
 from kcolor.parallel import cores
@@ -105,7 +106,8 @@ class Format:
             target: Path of the result, whose suffix may decide.
 
         Raises:
-            DataError: If this build of FFmpeg lacks the encoder.
+            DataError: If this build of FFmpeg lacks the encoder, or the container
+                would let a film that players turn lie on its side.
         """
         codec = settings.codec_for(target)
         encoder = _ENCODERS[codec]
@@ -129,6 +131,11 @@ class Format:
         self._threads = cores()
         # AVI has no place for what the others keep at the beginning.
         self._in_band = target.suffix.lower() == ".avi"
+        if self._in_band and is_turned(facts.rotation):
+            raise DataError(
+                f"{target}: an .avi file cannot say that the film is turned; write a "
+                ".mkv or .mp4"
+            )
 
     @property
     def time_base(self) -> Fraction:
@@ -143,10 +150,21 @@ class Format:
 
     def left_out(self) -> list[str]:
         """Says what of the film the codec does not keep, in words."""
-        if not self._facts.fields or self._encoder.has_fields:
-            return []
-        keep = ", ".join(name for name, one in _ENCODERS.items() if one.has_fields)
-        return [f"that frames are interlaced ({keep} keep it)"]
+        left_out = []
+        if self._facts.fields and not self._encoder.has_fields:
+            keep = ", ".join(name for name, one in _ENCODERS.items() if one.has_fields)
+            left_out.append(f"that frames are interlaced ({keep} keep it)")
+        if self._facts.has_alpha:
+            left_out.append("transparency")
+        return left_out
+
+    def padding(self) -> str | None:
+        """Says in words that frames get an edge, or None if they do not."""
+        height, width = self._sides
+        if (height, width) == (self._facts.height, self._facts.width):
+            return None
+        size = f"{self._facts.width}x{self._facts.height}"
+        return f"{size} padded to {width}x{height}: {self._codec} needs even sides"
 
     def describe(self) -> dict[str, object]:
         """Says what the packets depend on, as JSON takes it."""

@@ -8,7 +8,7 @@ and painted in another, and an interrupted job counts on it, too.
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,12 @@ import av
 import numpy as np
 
 from kcolor.errors import DataError
+from kcolor.inference.film.joined import Joins, find_joins, may_be_joined
 
 # Formats whose first plane is luma and nothing else, in the machine's own order.
 _PLANAR = re.compile(r"(yuva?j?4\d\dp|gray)(9|10|12|14|16)?(le)?|nv(12|16|21|24)")
+# What Matroska writes about the length of a stream.
+_DURATION = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 # Errors of a container, each of which ends its reading, that are passed over.
 _PATIENCE = 50
 # FFmpeg's numbers for color tags (ITU-T H.273).
@@ -66,7 +69,10 @@ class Facts:
         pixel_aspect: Width of a pixel over its height.
         rotation: Nine numbers of the matrix by which players turn the film, or None.
         fields: None, or `"top"` or `"bottom"`, the field that comes first.
-        frames: Number of frames, or 0 if the film does not say.
+        frames: Number of frames, guessed by length and rate where the film only says
+            those; 0 if it says nothing.
+        end: Time at which the film says it ends, in seconds, or 0 if it does not.
+        has_alpha: Whether the film holds transparency.
     """
 
     height: int
@@ -83,6 +89,8 @@ class Facts:
     rotation: tuple[int, ...] | None
     fields: str | None
     frames: int
+    end: float
+    has_alpha: bool
 
 
 @dataclass
@@ -92,12 +100,14 @@ class Film:
     Attributes:
         path: The file.
         facts: What it says about itself.
+        joins: Where its times begin again.
         damaged: Frames that the last pass found damaged.
     """
 
     path: Path
     max_megapixels: float = 100.0
     facts: Facts = field(init=False)
+    joins: Joins = field(init=False, default_factory=Joins)
     damaged: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
@@ -114,6 +124,14 @@ class Film:
             if first is None:
                 raise DataError(f"{self.path}: not one frame of it can be decoded")
             self.facts = _facts(container, stream, first)
+            is_suspect = may_be_joined(container)
+        if is_suspect:
+            with opened(self.path) as container:
+                every = packets(container, list(container.streams))
+                self.joins = find_joins(every, video_stream(container))
+        if self.joins.shifts:
+            # What such a film says of its length is that of a part.
+            self.facts = replace(self.facts, frames=self.joins.frames, end=0.0)
 
     def frames(self) -> Iterator[Frame]:
         """Reads the film from its beginning.
@@ -164,7 +182,7 @@ class Film:
     def _decoded(self, container, stream):
         # Pairs (picture, None), and (None, pts) for a packet that gave no picture.
         lost: list[int] = []
-        for packet in packets(container, stream):
+        for packet in self.joins.shifted(packets(container, stream)):
             try:
                 pictures = packet.decode()
             except av.error.FFmpegError as error:
@@ -253,6 +271,14 @@ def luma_of(picture: Any) -> np.ndarray:
     ]
 
 
+def is_turned(rotation: tuple[int, ...] | None) -> bool:
+    """Says whether players turn or mirror a film, by its display matrix or None."""
+    if rotation is None:
+        return False
+    a, b, c, d = (rotation[at] for at in (0, 1, 3, 4))
+    return a <= 0 or d <= 0 or bool(b or c)
+
+
 def depth_of(picture: Any) -> int:
     """Gives the bits of luma that `luma_of` hands out."""
     name = picture.format.name
@@ -292,11 +318,8 @@ def _facts(container, stream, picture):
     elif matrix in (RGB, UNSPECIFIED):
         matrix = BT709 if picture.height >= 720 else BT601
     rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-    length = stream.frames
-    if not length and stream.duration:
-        length = round(stream.duration * stream.time_base * rate)
-    if not length and container.duration and container.duration > 0:
-        length = round(container.duration / av.time_base * rate)
+    seconds, end = _length(container, stream)
+    length = stream.frames or round(seconds * rate)
     aspect = stream.sample_aspect_ratio or Fraction(1)
     order = int(context.field_order or 0)
     return Facts(
@@ -316,7 +339,23 @@ def _facts(container, stream, picture):
         if picture.interlaced_frame or order >= TOP_FIRST
         else None,
         frames=max(0, int(length)),
+        end=float(end),
+        has_alpha=any(part.is_alpha for part in picture.format.components)
+        or stream.metadata.get("alpha_mode") == "1",
     )
+
+
+def _length(container, stream):
+    # How long the video is and when it ends, in seconds; 0 if the film does not say.
+    if stream.duration and "matroska" not in container.format.name:
+        seconds = stream.duration * stream.time_base
+        return seconds, seconds + (stream.start_time or 0) * stream.time_base
+    # Matroska says of the whole film when it ends, and sound may go on for longer.
+    seconds = Fraction(max(0, container.duration or 0), av.time_base)
+    if own := _DURATION.fullmatch(stream.metadata.get("DURATION", "")):
+        hours, minutes, rest = own.groups()
+        seconds = min(seconds, 3600 * int(hours) + 60 * int(minutes) + Fraction(rest))
+    return seconds, seconds
 
 
 def _rotation(picture):

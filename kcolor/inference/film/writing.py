@@ -3,7 +3,9 @@
 Sound, subtitles, chapters and texts are copied from the source.
 """
 
+import io
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import numpy as np
 from kcolor.errors import DataError
 from kcolor.inference.film.encoding import Format, Packets
 from kcolor.inference.film.reading import (
+    Film,
     opened,
     packets,
     video_stream,
@@ -33,8 +36,34 @@ class Times:
     durations: np.ndarray
 
 
+def check_streams(film: Film, target: Path, form: Format) -> None:
+    """Tries whether a container takes the streams of a film, before there is any work.
+
+    Args:
+        film: The film.
+        target: File to be; it is not touched.
+        form: Format of the video.
+
+    Raises:
+        DataError: If the container takes the video or a sound track not.
+    """
+    memory = io.BytesIO()
+    memory.name = target.name  # By its suffix the container is chosen.
+    with opened(film.path) as old:
+        new = av.open(memory, "w")
+        try:
+            _begin(film, old, new, form, target)
+        except av.error.FFmpegError as error:
+            reason = f"cannot be written ({error.strerror})"
+            raise DataError(f"{target}: {reason}") from error
+        finally:
+            # Some have no end for a film without a frame.
+            with suppress(av.error.FFmpegError):
+                new.close()
+
+
 def assemble(
-    source: Path,
+    film: Film,
     target: Path,
     form: Format,
     stretches: Sequence[Packets],
@@ -43,7 +72,7 @@ def assemble(
     """Puts a film together: the new video, and from the source all the rest.
 
     Args:
-        source: The film that was read.
+        film: The film that was read.
         target: File to write.
         form: Format of the stretches.
         stretches: All of them, in order.
@@ -61,26 +90,14 @@ def assemble(
     if _is_mp4(target):
         options = {"movflags": "+faststart"}
     with (
-        opened(source) as old,
+        opened(film.path) as old,
         av.open(str(target), "w", container_options=options) as new,
     ):
-        video = video_stream(old)
-        try:
-            stream = form.add_stream(new)
-        except ValueError as error:
-            raise DataError(
-                f"{source}: a {target.suffix} file does not take this codec"
-            ) from error
-        stream.metadata.update(video.metadata)
-        stream.disposition = video.disposition
-        copies, left_out = _add_copies(old, new, video)
-        new.metadata.update(old.metadata)
-        new.set_chapters(old.chapters())
-        new.start_encoding()
+        stream, copies, left_out = _begin(film, old, new, form, target)
         # Each packet of the source waits until the video is as far.
         coming = _video_packets(stretches, times, stream, form.time_base)
         held = next(coming, None)
-        for packet, copy in _copied_packets(old, copies):
+        for packet, copy in _copied_packets(film, old, copies):
             at = packet.dts * packet.time_base
             while held is not None and held.dts * held.time_base <= at:
                 new.mux(held)
@@ -91,6 +108,24 @@ def assemble(
             new.mux(held)
             held = next(coming, None)
     return left_out
+
+
+def _begin(film, old, new, form, target):
+    # Writes the header of a film.
+    video = video_stream(old)
+    try:
+        stream = form.add_stream(new)
+    except ValueError as error:
+        raise DataError(
+            f"{film.path}: a {target.suffix} file does not take this codec"
+        ) from error
+    stream.metadata.update(video.metadata)
+    stream.disposition = video.disposition
+    copies, left_out = _add_copies(old, new, video)
+    new.metadata.update(old.metadata)
+    new.set_chapters(old.chapters())
+    new.start_encoding()
+    return stream, copies, left_out
 
 
 def _is_mp4(path):
@@ -120,14 +155,14 @@ def _add_copies(old, new, video):
     return copies, left_out
 
 
-def _copied_packets(old, copies):
+def _copied_packets(film, old, copies):
     # Packets of the streams that are copied, times strictly increasing in each.
     last: dict[int, int] = {}
     wanted = [old.streams[index] for index in copies]
     wanted = [stream for stream in wanted if stream.type != "attachment"]
     if not wanted:
         return
-    for packet in packets(old, wanted):
+    for packet in film.joins.shifted(packets(old, wanted)):
         if packet.size == 0 and packet.dts is None:
             continue  # The end of a stream.
         index = packet.stream_index

@@ -17,7 +17,7 @@ from kcolor.inference.colorizer import Colorizer
 from kcolor.inference.film.known import KnownColors
 from kcolor.inference.hints import HintPicture, as_hints
 
-pytest.importorskip("av")
+av = pytest.importorskip("av")
 skimage_data = pytest.importorskip("skimage.data")
 
 from film_clips import make_clip  # noqa: E402
@@ -199,6 +199,96 @@ def test_the_colors_of_a_field_do_not_depend_on_the_other(tmp_path, grays):
         assert (plane[1::2] != same[1::2]).any()
 
 
+def test_a_turned_film_is_not_laid_on_its_side_in_an_avi(tmp_path, colorizer, grays):
+    source = write_film(tmp_path / "film.mp4", grays[:2], rotation=QUARTER_TURN)
+    with pytest.raises(DataError, match="color.avi: .* turned; write a .mkv"):
+        colorize_film(colorizer, source, tmp_path / "color.avi", progress=pytest.fail)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_a_level_film_may_be_an_avi(tmp_path, colorizer, grays):
+    level = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
+    source = write_film(tmp_path / "film.mp4", grays[:2], rotation=level)
+    assert colorize_film(colorizer, source, tmp_path / "color.avi").frames == 2
+
+
+@pytest.mark.parametrize(
+    "codec, pix_fmt, suffix",
+    [("ffv1", "yuva420p", ".mkv"), ("png", "rgba", ".mov")],
+)
+def test_transparency_that_is_lost_is_said(
+    tmp_path, colorizer, grays, codec, pix_fmt, suffix
+):
+    source = tmp_path / f"film{suffix}"
+    with av.open(str(source), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height, stream.width = grays[0].shape
+        stream.pix_fmt = pix_fmt
+        picture = av.VideoFrame.from_ndarray(grays[0], format="gray")
+        container.mux(stream.encode(picture.reformat(format=pix_fmt)))
+        container.mux(stream.encode())
+    report = colorize_film(
+        colorizer, source, tmp_path / "color.mov", FilmSettings("prores")
+    )
+    assert report.notes() == ["left out: transparency"]
+
+
+def test_sound_that_the_container_refuses_is_said_before_the_work(
+    tmp_path, colorizer, grays
+):
+    source = write_film(tmp_path / "film.mp4", grays[:2], sound=True)
+    with pytest.raises(DataError, match=r"not take its sound \(aac\)"):
+        colorize_film(colorizer, source, tmp_path / "color.webm", progress=pytest.fail)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+UNEVEN = [0, 40, 80, 120, 1000, 1040, 1500, 2040]
+
+
+def test_a_film_of_uneven_frames_does_not_end_early(tmp_path, colorizer, grays):
+    source = write_film(
+        tmp_path / "film.mkv", grays[:8], times=UNEVEN, time_base=Fraction(1, 1000)
+    )
+    assert colorize_film(colorizer, source, tmp_path / "color.mkv").notes() == []
+
+
+def test_a_film_whose_sound_is_longer_does_not_end_early(tmp_path, colorizer, grays):
+    source = write_film(
+        tmp_path / "film.mkv",
+        grays[:5],
+        sound=True,
+        times=[0, 512, 1024, 1536, 12800],
+        options={"crf": "12", "bf": "0"},
+    )
+    with av.open(str(source)) as old, av.open(str(tmp_path / "a.mkv"), "w") as new:
+        copies = {s.index: new.add_stream_from_template(s) for s in old.streams}
+        for packet in old.demux():
+            is_video = packet.stream.type == "video"
+            if packet.dts is not None and not (is_video and packet.pts > 500):
+                packet.stream = copies[packet.stream_index]
+                new.mux(packet)
+    report = colorize_film(colorizer, tmp_path / "a.mkv", tmp_path / "color.mkv")
+    assert (report.frames, report.notes()) == (4, [])
+
+
+@pytest.mark.parametrize("times", [None, UNEVEN], ids=["even", "uneven"])
+def test_a_film_cut_short_ends_early(tmp_path, colorizer, grays, times):
+    count = 24 if times is None else 8
+    source = write_film(
+        tmp_path / "film.mkv",
+        grays[:count],
+        times=times,
+        time_base=Fraction(1, 1000),
+        step=40,
+        options={"crf": "12", "bf": "0"},
+    )
+    data = source.read_bytes()
+    source.write_bytes(data[: len(data) // 2])
+    (note,) = colorize_film(colorizer, source, tmp_path / "color.mkv").notes()
+    length = "1.0" if times is None else "2.1"
+    assert note.startswith("ends early, after ") and f" of {length} s" in note
+
+
 def test_odd_sides_get_an_edge_only_where_the_codec_needs_it(
     tmp_path, colorizer, grays
 ):
@@ -208,8 +298,10 @@ def test_odd_sides_get_an_edge_only_where_the_codec_needs_it(
     )
     for codec, shape in (("h264", (96, 160)), ("ffv1", (95, 159))):
         target = tmp_path / f"{codec}.mkv"
-        colorize_film(colorizer, source, target, FilmSettings(codec=codec))
+        report = colorize_film(colorizer, source, target, FilmSettings(codec=codec))
         assert read_film(target).lumas[0].shape == shape
+        padded = ["159x95 padded to 160x96: h264 needs even sides"]
+        assert report.notes() == (padded if codec == "h264" else [])
 
 
 def test_steady_colors_change_less_than_those_frame_by_frame(
