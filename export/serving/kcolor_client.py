@@ -3,6 +3,8 @@
     python kcolor_client.py photo.jpg other.png -o colorized
     python kcolor_client.py photo.jpg -o colorized --rest --address localhost:8501
 
+What is in the folder already is kept, unless --overwrite is given.
+
 One file, to copy into a project. REST needs the standard library alone; gRPC needs
 tensorflow-serving-api; Pillow is asked only to turn photographs upright.
 
@@ -255,6 +257,9 @@ def main(arguments=None):
     parser.add_argument("--version", type=int)
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds a file")
     parser.add_argument("--retries", type=int, default=3)
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace results of earlier runs"
+    )
     options = parser.parse_args(arguments)
     address = options.address or (
         "localhost:8501" if options.rest else "localhost:8500"
@@ -268,13 +273,31 @@ def main(arguments=None):
         retries=options.retries,
     )
     failed = 0
+    sources = {}  # of this run's results, by the name that they have but for its suffix
     for file in options.files:
+        stem = options.output / f"{file.stem}-color"
+        if stem in sources:
+            failed += 1
+            print(
+                f"{file}: {stem} is {sources[stem]}'s name; colorize them apart",
+                file=sys.stderr,
+            )
+            continue
+        # Both suffixes, since the server's answer alone says which it will be.
+        taken = [t for t in map(Path, (f"{stem}.png", f"{stem}.jpg")) if t.exists()]
+        if taken and not options.overwrite:
+            failed += 1
+            print(
+                f"{file}: {taken[0]} exists; --overwrite replaces it", file=sys.stderr
+            )
+            continue
         try:
             options.output.mkdir(parents=True, exist_ok=True)
             answer = client.colorize([upright(file.read_bytes())])[0]
             kind = ".png" if answer.startswith(b"\x89PNG") else ".jpg"
-            target = options.output / f"{file.stem}-color{kind}"
+            target = Path(f"{stem}{kind}")
             target.write_bytes(answer)
+            sources[stem] = file
             print(target)
         except PictureError:
             failed += 1

@@ -1,5 +1,6 @@
 """`kcolor colorize`."""
 
+import os
 import time
 from contextlib import ExitStack
 from typing import Any
@@ -197,6 +198,7 @@ def colorize(inputs: tuple[str, ...], **options: Any) -> None:
     if options["watching"]:
         from kcolor.cli.watch import watch_folder
 
+        _check_watched(options["output"])
         watch_folder(inputs, kind, options, network, settings)
         return
     jobs, there = _plan(inputs, kind, options)
@@ -234,11 +236,22 @@ def colorize(inputs: tuple[str, ...], **options: Any) -> None:
                 click.echo(jobs[0].target)
             return
         run = runner.colorize_all
+        faulty: list[Status] = []
         if options["engine"] == "ray":
             from kcolor.inference import ray
 
             run = ray.colorize_all
+            # Names alone go out to the machines; there such a job would be done.
+            now = time.monotonic()
+            faulty = [
+                Status.of(job, "failed", now, job.fault) for job in jobs if job.fault
+            ]
+            jobs = [job for job in jobs if not job.fault]
+            if log:
+                for status in faulty:
+                    log(status)
         failed, summary = run(jobs, network, settings, options["jobs"], log)
+        failed = faulty + failed
     if skipped:
         summary += f", {len(skipped)} already there"
     if failed:
@@ -248,6 +261,17 @@ def colorize(inputs: tuple[str, ...], **options: Any) -> None:
         click.echo(f"Error: {status.error}", err=True)
     if failed:
         raise click.exceptions.Exit(1)
+
+
+def _check_watched(out):
+    # Now: a watch that cannot write says so once and goes on.
+    from kcolor.inference.plan import STANDARD
+    from kcolor.remote import is_url
+
+    if out == STANDARD or is_url(out):
+        raise click.UsageError("--watch writes into a folder, not to '-' or a URL.")
+    if out is not None and os.path.isfile(out):
+        raise click.UsageError(f"--watch writes into a folder; {out} is a file.")
 
 
 def _plan(inputs, kind, options):
@@ -261,6 +285,8 @@ def _plan(inputs, kind, options):
         if on_ray and plan.STANDARD in [*inputs, out]:
             raise click.UsageError("--engine ray takes files, not '-'.")
         jobs = plan.plan(inputs, out, kind, recursive, options["codec"], shard)
+        if options["skip_existing"]:
+            jobs = plan.keep_results(jobs)
         return jobs, plan.existing(jobs)
     if not on_ray:
         raise click.UsageError("URLs need --engine ray.")

@@ -54,11 +54,12 @@ def data_preview(sources: tuple[str, ...], output: str, **options: Any) -> None:
     import cv2
 
     from kcolor.data.preview import preview
-    from kcolor.files import replacing
+    from kcolor.files import writing
 
     if not cv2.haveImageWriter(Path(output).name):
         raise DataError(f"{output}: not the name of a picture file, such as sheet.png")
     sheet = preview(list(sources), **options)
-    with replacing(output) as temporary:
-        cv2.imwrite(str(temporary), sheet[..., ::-1])
+    with writing(output) as file:
+        # OpenCV itself writes no file whose path is not UTF-8.
+        file.write(cv2.imencode(Path(output).suffix, sheet[..., ::-1])[1])
     click.echo(output)

@@ -247,7 +247,7 @@ def _hint_curve(models, data, json_file, report, options, others):
             data,
             counts=counts,
             protocol=options["hint_protocol"],
-            size=options["size"] or 256,
+            size=256 if options["size"] is None else options["size"],
             limit=options["limit"],
             seed=options["seed"],
             progress=show,

@@ -27,7 +27,7 @@ def models(name: str | None) -> None:
 
     if name is not None:
         preset = presets.find(name)
-        card = preset.card()
+        card = preset.figures_card()
         click.echo(align(_table([(preset, card)])))
         click.echo(_legend([card]))
         for key, value in card.items():
@@ -38,7 +38,7 @@ def models(name: str | None) -> None:
     described = []
     for preset in found:
         try:
-            described.append((preset, preset.card()))
+            described.append((preset, preset.figures_card()))
         except DataError as error:
             faults.append(str(error))
     click.echo(align(_table(described)))

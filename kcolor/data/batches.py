@@ -34,6 +34,8 @@ Batch = tuple[np.ndarray, np.ndarray]
 HintedBatch = tuple[dict[str, np.ndarray], np.ndarray]
 
 _THREADS = 4
+# Parts that weights are counted in.
+_MILLION = 1_000_000
 # Streams of random draws that must not repeat each other.
 _ORDER, _CROP, _DEGRADE, _HINTS = range(4)
 
@@ -169,9 +171,7 @@ def pass_length(source: PictureSource) -> int:
     Returns:
         Sum of the weights, rounded down; at least 1.
     """
-    weights = np.array(source.weights)
-    # The sum of 0.1 ten times is less than 1.
-    return max(1, int(np.floor(weights.sum() + 1e-6)))
+    return max(1, int(_millionths(source.weights).sum()) // _MILLION)
 
 
 def evaluation_batches(
@@ -219,9 +219,14 @@ def _one_pass(weights, rng):
         return rng.permutation(order)
     # Of weights in a random order, a picture is drawn wherever their sum passes a
     # whole number: once per whole weight, and the length of a pass never varies.
-    total = np.floor(np.cumsum(np.array(weights)[order]) + 1e-6).astype(int)
+    total = np.cumsum(_millionths(weights)[order]) // _MILLION
     drawn = np.repeat(order, np.diff(total, prepend=0))
     return rng.permutation(drawn if len(drawn) else order[:1])
+
+
+def _millionths(weights):
+    # Whole numbers, since sums of a million fractions depend on their order.
+    return np.rint(np.array(weights) * _MILLION).astype(np.int64)
 
 
 def _as_input(*parts):

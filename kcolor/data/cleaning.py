@@ -177,8 +177,11 @@ def without_gray(source: Source, colorfulness: float) -> Source:
 def _list(file, reasons):
     if file is None:
         return
-    known = file.read_text().splitlines() if file.exists() else []
+    known = []
+    if file.exists():
+        text = file.read_text(encoding="utf-8", errors="surrogateescape")
+        known = text.splitlines()
     lines = [reason for reason in map(str, reasons) if reason not in known]
     if lines:
-        with open(file, "a", encoding="utf-8") as out:
+        with open(file, "a", encoding="utf-8", errors="surrogateescape") as out:
             out.write("".join(f"{line}\n" for line in lines))

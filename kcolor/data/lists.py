@@ -19,7 +19,7 @@ def split_by_hash(source: Source, fraction: float) -> tuple[Source, Source]:
         hash is lowest always validates, and a lone picture is in both.
     """
     # The first eight bytes of 32: no two of a billion names are likely to share them.
-    starts = (hashlib.sha256(name.encode()).digest()[:8] for name in source.names)
+    starts = (hashlib.sha256(as_bytes(name)).digest()[:8] for name in source.names)
     hashes = np.fromiter((int.from_bytes(start) for start in starts), np.uint64)
     lowest = int(hashes.argmin())
     validates = hashes < np.uint64(int(fraction * 2**64))
@@ -42,5 +42,10 @@ def list_hash(source: PictureSource) -> str:
     """
     digest = hashlib.sha256()
     for number, name in enumerate(source.names):
-        digest.update((f"\n{name}" if number else name).encode())
+        digest.update(as_bytes(f"\n{name}" if number else name))
     return digest.hexdigest()
+
+
+def as_bytes(name: str) -> bytes:
+    """Returns the bytes of a name, of a file whose name is not UTF-8, too."""
+    return name.encode("utf-8", "surrogatepass")

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from kcolor.color.constants import AB_SCALE
+from kcolor.data.lists import as_bytes
 from kcolor.data.source import Source, open_source
 from kcolor.errors import DataError
 from kcolor.evaluation.compilation import compiled
@@ -165,7 +166,7 @@ class _Compare:
 
 
 def _seeds(name: str, count: int, seed: int) -> list[int]:
-    sequence = np.random.SeedSequence((seed, zlib.crc32(name.encode())))
+    sequence = np.random.SeedSequence((seed, zlib.crc32(as_bytes(name))))
     return sequence.generate_state(count).tolist()
 
 

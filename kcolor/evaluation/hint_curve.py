@@ -19,9 +19,11 @@ from kcolor.color.graph import join
 from kcolor.color.host import split_on_host
 from kcolor.color.spread import is_heard, spread
 from kcolor.data.hints import CENTERED, UNIFORM, draw_corners, reveal
+from kcolor.data.lists import as_bytes
 from kcolor.data.source import Source, open_source
 from kcolor.errors import DataError
 from kcolor.evaluation.charts import row_colors
+from kcolor.evaluation.framing import framing
 from kcolor.evaluation.rows import load_rows
 from kcolor.evaluation.tables import number, uncounted
 from kcolor.images.resize import resize_square
@@ -107,6 +109,9 @@ def hint_curve(
         )
     if counts[0] < 0 or counts[-1] > 10_000:
         raise ValueError(f"counts must be from 0 to 10000. Received: {counts}")
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit must be at least 1. Received: {limit}")
+    framing("square256", size)  # Which sizes are too small.
     rules = PROTOCOLS[protocol]
     source = data if isinstance(data, Source) else open_source(data)
     predictors = load_rows(models)
@@ -174,7 +179,7 @@ def draw_places(
     Returns:
         Integer array of shape `(count, 2)`: first row and column of each square.
     """
-    rng = np.random.default_rng((seed, zlib.crc32(name.encode())))
+    rng = np.random.default_rng((seed, zlib.crc32(as_bytes(name))))
     sides = (size, size)
     return draw_corners(count, protocol.side, sides, protocol.places, rng)
 

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import keras
 
-from kcolor.data.lists import list_hash
+from kcolor.data.lists import as_bytes, list_hash
 from kcolor.data.source import Source
 from kcolor.environment import environment
 from kcolor.evaluation.framing import Framing
@@ -56,7 +56,7 @@ def describe(
         "images": len(names),
         "limit": options.limit,
         "source_sha256": list_hash(source),
-        "list_sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(),
+        "list_sha256": hashlib.sha256(as_bytes("\n".join(names))).hexdigest(),
         "manifest_sha256": manifest.sha256,
         "size": frame.size,
         "framing": frame.text,

@@ -101,7 +101,7 @@ def choose_pictures(
 
 def _write_text(path, text):
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def _page(result, measurements, pictures, before_after):

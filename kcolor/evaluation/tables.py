@@ -223,7 +223,9 @@ def write_csv(path: Path | str, measurements: Measurements) -> None:
     """
     columns = list(measurements.rows[GRAY])
     with replacing(path) as temporary:
-        with open(temporary, "w", newline="") as file:
+        with open(
+            temporary, "w", newline="", encoding="utf-8", errors="surrogateescape"
+        ) as file:
             writer = csv.writer(file)
             writer.writerow(["image", "model", *columns])
             for i, name in enumerate(measurements.names):

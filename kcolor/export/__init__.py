@@ -20,6 +20,9 @@ IO = ("rgb", "network")
 QUANTIZE = ("none", "fp16", "dynamic", "int8")
 ENCODINGS = ("png", "jpeg")
 _ROUNDS = 5
+# By its suffix a file's runtime is chosen; a SavedModel is a folder.
+_SUFFIXES = {"tflite": ".tflite", "onnx": ".onnx"}
+_NO_FOLDERS = (*_SUFFIXES.values(), ".keras", ".pb", ".h5")
 
 
 def export(
@@ -73,13 +76,14 @@ def export(
         raise ValueError(
             f"only tflite files are quantized. Received: quantize={quantize!r}"
         )
+    output = Path(output)
+    _check_name(output, format)
     import tensorflow as tf
 
     from kcolor.benchmark import benchmark, machine
     from kcolor.export import parity
     from kcolor.images.view import SIZE
 
-    output = Path(output)
     shared: dict[str, Any] = {
         "data": data,
         "limit": limit,
@@ -104,7 +108,12 @@ def export(
             from kcolor.export.onnx import export_onnx
 
             result = export_onnx(
-                model, output, io=io, size=size or "any", overwrite=overwrite, **shared
+                model,
+                output,
+                io=io,
+                size="any" if size is None else size,
+                overwrite=overwrite,
+                **shared,
             )
         else:
             from kcolor.export.saved_model import export_saved_model
@@ -128,3 +137,16 @@ def export(
         "latency": rows,
         "machine": machine(),
     }
+
+
+def _check_name(output: Path, format: str) -> None:
+    suffix = _SUFFIXES.get(format)
+    if suffix and output.suffix != suffix:
+        raise DataError(
+            f"{output}: the name of a file for {format} must end in {suffix}"
+        )
+    if not suffix and output.suffix in _NO_FOLDERS:
+        raise DataError(
+            f"{output}: a SavedModel is a folder, whose name must not end in "
+            f"{output.suffix}"
+        )

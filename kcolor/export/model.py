@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -87,11 +88,26 @@ def load(model: keras.Model | Path | str) -> Network:
 def _check_finished(run: Path) -> None:
     epochs = read_config(run).get("arguments", {}).get("epochs")
     done = len(read_history(run))
+    # As kcolor.training's EpochEnd.is_over; nothing here may import that.
+    if 0 < _patience(run) < done - _kept_epoch(run) + 1:
+        return
     if epochs is not None and done < epochs:
         raise DataError(
             f"{run}: the run is not finished (epoch {done} of {epochs}). Go on with "
             f"kcolor fit --resume, or export {run / 'model.keras'} as it is"
         )
+
+
+def _patience(run: Path) -> int:
+    return read_config(run).get("arguments", {}).get("patience") or 0
+
+
+def _kept_epoch(run: Path) -> int:
+    """Returns the epoch of model.keras, counted from 1: with patience the best."""
+    history = read_history(run)
+    if not _patience(run):
+        return len(history)
+    return int(np.argmin([*(row["val_loss"] for row in history), math.inf])) + 1
 
 
 def make_card(network: Network, license_name: str, **contract: Any) -> dict[str, Any]:
@@ -118,7 +134,7 @@ def make_card(network: Network, license_name: str, **contract: Any) -> dict[str,
     if network.run is not None:
         config = (network.run / "config.json").read_bytes()
         card["run_config_sha256"] = hashlib.sha256(config).hexdigest()
-        card["epochs"] = len(read_history(network.run))
+        card["epochs"] = _kept_epoch(network.run)
         card["data_sha256"] = json.loads(config).get("files_sha256")
     return card
 

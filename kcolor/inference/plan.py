@@ -30,14 +30,16 @@ class Job:
         target: Path of the result, or `"-"`, standard output.
         data: The file's bytes, where they have been read already; `source` only names
             it then.
-        fault: Why `source`, a folder, could not be listed: a job that fails, so that it
-            is counted and named among the others.
+        fault: Why nothing can come of it, such as a folder that could not be listed: a
+            job that fails, so that it is counted and named among the others.
+        alone: The result's path if there were no twin, see `set_apart`; None: `target`.
     """
 
     source: Path | str
     target: Path | str
     data: bytes | None = None
     fault: str | None = None
+    alone: Path | str | None = None
 
 
 def plan(
@@ -237,11 +239,56 @@ def set_apart(jobs: Sequence[Job]) -> list[Job]:
         target, own = job.target, PurePath(job.source).suffix.lower()
         if counts[target] == 1 or own == target.suffix.lower():
             return job
-        return replace(
-            job, target=target.with_name(f"{target.stem}{own}{target.suffix}")
-        )
+        name = f"{target.stem}{own}{target.suffix}"
+        return replace(job, target=target.with_name(name), alone=target)
 
     return list(map(apart, jobs))
+
+
+def keep_results(jobs: Sequence[Job]) -> list[Job]:
+    """Leaves a result to the file that it was made of, though a twin came later.
+
+    IMG_1.HEIC alone became IMG_1.jpg. Beside an IMG_1.jpg that came afterwards it would
+    become another name and be done again, and the newcomer would count as done.
+
+    Args:
+        jobs: What `plan` returned.
+
+    Returns:
+        The jobs. The older twin has its result's name back, and the newcomer a `fault`.
+        A twin that came while the other's run was on is not noticed.
+    """
+    twins: dict[Path | str, list[Job]] = {}
+    for job in jobs:
+        if job.alone is not None and not Path(job.target).exists():
+            twins.setdefault(job.alone, []).append(job)
+    changed: dict[Path | str, Job] = {}
+    for job in jobs:
+        rivals = twins.get(job.target)
+        if rivals and job.fault is None and _came_after(job.source, job.target):
+            owner = min(rivals, key=lambda twin: _arrival(twin.source))
+            changed[owner.source] = replace(owner, target=job.target, alone=None)
+            fault = (
+                f"{job.source}: not colorized, since {job.target} is older than it and "
+                f"seems to be of {owner.source}; remove it to have both colorized"
+            )
+            changed[job.source] = replace(job, fault=fault)
+    return [changed.get(job.source, job) for job in jobs]
+
+
+def _came_after(source, result):
+    try:
+        return _arrival(source) > Path(result).stat().st_mtime_ns
+    except OSError:
+        return False
+
+
+def _arrival(path):
+    # Copies may keep the time of modification, which a camera set, but not this one.
+    try:
+        return Path(path).stat().st_ctime_ns
+    except OSError:  # gone since the folder was listed
+        return 0
 
 
 def _check_targets(jobs):
@@ -317,5 +364,9 @@ def kind_of(target: Path | str, kind: str | None = None) -> str:
 
 
 def existing(jobs: Iterable[Job]) -> list[Job]:
-    """Lists the jobs whose result is there already."""
-    return [job for job in jobs if isinstance(job.target, Path) and job.target.exists()]
+    """Lists the jobs whose result is there already; one with a fault has none."""
+    return [
+        job
+        for job in jobs
+        if job.fault is None and isinstance(job.target, Path) and job.target.exists()
+    ]

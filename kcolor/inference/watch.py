@@ -12,13 +12,14 @@ from kcolor.errors import DataError
 from kcolor.inference.colorizer import Colorizer
 from kcolor.inference.film.settings import is_film
 from kcolor.inference.jobs import Settings, Status
-from kcolor.inference.plan import Job, plan
+from kcolor.inference.plan import Job, keep_results, plan
 from kcolor.inference.runner import clean, run
 from kcolor.inference.shards import Shard
 
 SECONDS = 2.0  # between two looks
-# Size and time of change; a file that still grows has others at the next look.
-_State = tuple[int, int]
+# Size, time of change and the job's fault; a file that still grows has others at the
+# next look, and one whose fault is gone is taken as if it had changed.
+_State = tuple[int, int, str | None]
 
 
 class Watch:
@@ -84,12 +85,14 @@ class Watch:
             jobs = [job for job in jobs if job not in left]
             if left:
                 self.trouble = f"{left[0].source}: films need 'kcolor[video]'"
+        kept = keep_results(jobs)
+        late = {job.source for job in kept if job.fault is not None}
         before, self._seen = self._seen, {}
         found = []
-        for job in jobs:
+        for job in jobs if self._overwrite else kept:
             source = Path(job.source)
-            state = _state(source)
-            if state is None or self._is_done(job, state):
+            state = _state(source, job.fault)
+            if state is None or (job.source not in late and self._is_done(job, state)):
                 continue
             self._seen[source] = state
             if before.get(source) == state and self._failed.get(source) != state:
@@ -141,9 +144,9 @@ def watch(
         time.sleep(seconds)
 
 
-def _state(path):
+def _state(path, fault=None):
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_size, found.st_mtime_ns
+    return found.st_size, found.st_mtime_ns, fault

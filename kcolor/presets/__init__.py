@@ -14,6 +14,8 @@ from typing import Any
 
 from kcolor.errors import DataError
 
+METRICS = ("psnr", "ssim", "lpips", "ciede2000", "colorfulness")  # of a card's rows
+
 _FOLDER = Path(__file__).parent
 _OWN = "kcolor"
 # No dot and no slash: what has one is a path, for which no pack is looked at.
@@ -49,16 +51,39 @@ class Preset:
         Raises:
             DataError: If the card is absent, or not a JSON object.
         """
-        path = self.folder / f"{self.name}.json"
+        path = self._card_path
         try:
             card = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise DataError(f"{path}: no such card ({self.origin})") from error
-        except ValueError as error:
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{path}: the card is not valid JSON: {error}") from error
         if not isinstance(card, dict):
             raise DataError(f"{path}: the card must be a JSON object")
         return card
+
+    def figures_card(self) -> dict[str, Any]:
+        """Reads what is known of it, fit for a table; running it needs no such card.
+
+        Returns:
+            Dict as `card` returns it. `megabytes` and `milliseconds` are numbers,
+            `machine` names its `processor`, and `figures` with a `protocol` has two
+            `rows` of the metrics, gray's and its own; each may be absent.
+
+        Raises:
+            DataError: As `card`, or if one of these is something else.
+        """
+        card = self.card()
+        fault = _fault(card)
+        if fault:
+            raise DataError(f"{self._card_path}: {fault}")
+        return card
+
+    @property
+    def _card_path(self) -> Path:
+        return self.folder / f"{self.name}.json"
 
     def to_run(self) -> Path:
         """Finds the file that colorizes and is measured: `.tflite` where there is one.
@@ -113,6 +138,38 @@ class Preset:
         if isinstance(card.get("keras"), dict):
             given[".keras"] = card["keras"].get("sha256")
         return {suffix: value for suffix, value in given.items() if value}
+
+
+def _fault(card: dict[str, Any]) -> str | None:
+    for key in ("megabytes", "milliseconds"):
+        if key in card and not _is_number(card[key]):
+            return f"`{key}` must be a number"
+    machine = card.get("machine", {"processor": ""})
+    if not isinstance(machine, dict) or not isinstance(machine.get("processor"), str):
+        return "`machine` must be an object with the name of its `processor`"
+    figures = card.get("figures", {})
+    if not isinstance(figures, dict):
+        return "`figures` must be an object"
+    protocol = figures.get("protocol")
+    if not protocol:
+        return None
+    if not isinstance(protocol, dict) or not {"images", "size"} <= set(protocol):
+        return "the `protocol` of `figures` must be an object with `images` and `size`"
+    rows = figures.get("rows")
+    if not isinstance(rows, list) or len(rows) != 2 or not all(map(_is_row, rows)):
+        metrics = ", ".join(METRICS)
+        return f"`figures` must have two `rows`, gray's and its own, of {metrics}"
+    return None
+
+
+def _is_row(row):
+    return isinstance(row, dict) and all(_is_number(row.get(name)) for name in METRICS)
+
+
+def _is_number(value):
+    # Python's JSON knows NaN, and whole numbers that no float can hold.
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and abs(value) < 1e12
 
 
 def get(name: str) -> Preset | None:

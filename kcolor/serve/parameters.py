@@ -50,7 +50,8 @@ async def read_form(request: Request) -> Parameters:
         The `Parameters`.
 
     Raises:
-        HTTPException: 400 for a form that is none, 422 for its content.
+        HTTPException: 400 for a form that is none, 422 for its content, or for
+            parameters in the address, too.
     """
     async with request.form(
         max_files=2, max_fields=len(_NAMES), max_part_size=_MOST_TEXT
@@ -70,6 +71,8 @@ async def read_form(request: Request) -> Parameters:
                 raise _refusal("image: must be a file, with a filename")
             else:
                 values.append((name, value))
+    if request.query_params:
+        raise _refusal("with a form, all parameters must be in it; none after '?'")
     if image is None:
         raise _refusal("image: is missing")
     return _read(MultiDict(values), image)

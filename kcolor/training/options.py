@@ -77,16 +77,19 @@ class FitOptions:
     perceptual: float = _option(
         0.0,
         "Weight of an LPIPS term on the recomposed picture, on half of each batch.",
+        at_least=0,
     )
     perceptual_layers: int = _option(
         3,
         "Layers of the LPIPS term, 1 to 5, counted from the image; 5 are all of it.",
     )
     colorfulness: float = _option(
-        0.0, "Weight of a term that asks for the truth's colorfulness."
+        0.0, "Weight of a term that asks for the truth's colorfulness.", at_least=0
     )
     psnr: float = _option(
-        0.0, "Weight of the loss psnr beside another pixel loss; mobile has 2.3."
+        0.0,
+        "Weight of the loss psnr beside another pixel loss; mobile has 2.3.",
+        at_least=0,
     )
     lpips_weights: Path | str | None = _option(
         None,
@@ -109,7 +112,9 @@ class FitOptions:
         "gradient everywhere; classifier, the published one, judges the whole picture.",
     )
     lambda_l1: float = _option(
-        100.0, "Of pix2pix: weight of the pixel loss beside the adversarial term."
+        100.0,
+        "Of pix2pix: weight of the pixel loss beside the adversarial term.",
+        at_least=0,
     )
     gan_loss: Literal["bce", "hinge"] = _option("bce", "Of pix2pix: adversarial loss.")
     pretrain_epochs: int = _option(
@@ -125,7 +130,9 @@ class FitOptions:
         None, "Peak rate.  [default: 2e-4 for pix2pix, else 1e-3]"
     )
     encoder_rate: float = _option(
-        0.2, "Factor on the learning rate of the encoder, which is pretrained."
+        0.2,
+        "Factor on the learning rate of the encoder, which is pretrained.",
+        at_least=0,
     )
     schedule: Literal["cosine", "one-cycle", "constant"] = _option(
         "cosine",
@@ -134,10 +141,12 @@ class FitOptions:
         "stage that freezes or pretrains has a course of its own.",
     )
     warmup_steps: int = _option(
-        100, "Steps of linear warm-up, at most a tenth of a stage's."
+        100, "Steps of linear warm-up, at most a tenth of a stage's.", at_least=0
     )
-    weight_decay: float = _option(1e-4, "Decoupled weight decay of AdamW.")
-    clip_norm: float = _option(1.0, "Largest norm of the gradients; 0 for no limit.")
+    weight_decay: float = _option(1e-4, "Decoupled weight decay of AdamW.", at_least=0)
+    clip_norm: float = _option(
+        1.0, "Largest norm of the gradients; 0 for no limit.", at_least=0
+    )
     ema: float = _option(
         0.999,
         "Momentum of the weights' moving average, which is what is validated and "
@@ -147,9 +156,12 @@ class FitOptions:
         0,
         "Stop after so many epochs without a lower validation loss, and keep the best "
         "epoch's model; 0: never, and the last epoch's is kept.",
+        at_least=0,
     )
     freeze_epochs: int = _option(0, "First epochs in which the encoder stays as it is.")
-    freeze_levels: int = _option(0, "Encoder levels (P1, P2, ...) that never move.")
+    freeze_levels: int = _option(
+        0, "Encoder levels (P1, P2, ...) that never move.", at_least=0
+    )
     crop_min: float = _option(
         0.5,
         "Least side of a crop, as a share of the picture's shorter side. A network is "
@@ -172,6 +184,7 @@ class FitOptions:
         0.0,
         "Leave pictures of less colorfulness (M3; 15 is slight, 33 moderate) out of "
         "training; validation keeps them.",
+        at_least=0,
     )
     val_fraction: float = _option(
         0.05,
@@ -222,7 +235,7 @@ class FitOptions:
                 f"Received: {value!r}"
             )
         least = option.metadata.get("at_least")
-        if least is not None and value < least:
+        if least is not None and not value >= least:  # Of NaN neither holds.
             raise ValueError(
                 f"`{option.name}` must be at least {least}. Received: {value}"
             )
@@ -246,7 +259,7 @@ class FitOptions:
                 "`crop_min` and `crop_max` must be 0 < crop_min <= crop_max <= 1. "
                 f"Received: {self.crop_min} and {self.crop_max}"
             )
-        for name in ("whole_share", "teacher_weight"):
+        for name in ("whole_share", "degrade", "teacher_weight"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(
                     f"`{name}` must lie in [0, 1]. Received: {getattr(self, name)}"
@@ -256,6 +269,12 @@ class FitOptions:
                 "`hints_share` must lie in [0, 1], and is for mobile alone. "
                 f"Received: {self.hints_share} for {self.system}"
             )
+        if self.learning_rate is not None and not self.learning_rate > 0:
+            raise ValueError(
+                f"`learning_rate` must be over 0. Received: {self.learning_rate}"
+            )
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"`ema` must lie in [0, 1). Received: {self.ema}")
         if not 0 < self.val_fraction < 1:
             raise ValueError(
                 f"`val_fraction` must lie in (0, 1). Received: {self.val_fraction}"

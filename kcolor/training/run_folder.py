@@ -81,7 +81,8 @@ def prepare_run(
         write_json(run / "config.json", config)
         for part, source in (("train", train), ("validation", validation)):
             # Name by name: there may be millions of them.
-            with open(run / f"{part}_files.txt", "w") as file:
+            path = run / f"{part}_files.txt"
+            with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
                 file.writelines(f"{name}\n" for name in source.names)
         return 0
     config = read_config(run)

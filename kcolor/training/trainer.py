@@ -106,8 +106,9 @@ def build_trainer(options: FitOptions) -> Trainer:
         `Trainer`.
 
     Raises:
-        ValueError: If the backbone is unknown, the network to start from is not the
-            one asked for, or the perceptual term finds no parameters.
+        ValueError: If the backbone is unknown or has fewer levels than are frozen, the
+            network to start from is not the one asked for, or the perceptual term finds
+            no parameters.
         DataError: If weights, start or teacher cannot be read.
     """
     chosen = options.with_defaults()
@@ -121,6 +122,8 @@ def build_trainer(options: FitOptions) -> Trainer:
     if chosen.hints_share and not takes_known(network):
         # It answers as before until it has seen hints.
         network = add_known_input(network)
+    # Checked here, before there is a run folder that would keep a wrong value.
+    freeze(network.get_layer("encoder"), False, chosen.freeze_levels)
     model = network
     if chosen.system == "pix2pix":
         model = Pix2Pix(network, models.build_discriminator(chosen.discriminator))

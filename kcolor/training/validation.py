@@ -9,7 +9,7 @@ import numpy as np
 
 from kcolor.color.graph import join
 from kcolor.data.batches import Batch
-from kcolor.files import replacing
+from kcolor.files import writing
 from kcolor.images.sheets import contact_sheet
 from kcolor.metrics.psnr import psnr
 from kcolor.models.known import without_hints
@@ -61,7 +61,8 @@ def validate(
 
     Returns:
         `val_loss`; `val_psnr` in dB; and `val_psnr_gray`, of the same pictures left
-        gray, without which a PSNR says nothing.
+        gray, without which a PSNR says nothing. Pictures without color, of which gray
+        is the truth, count in neither; NaN if there are no others.
     """
     shown = set(evenly_spaced(count, _SAMPLES))
     loss = 0.0
@@ -89,11 +90,17 @@ def validate(
     sheet = contact_sheet(
         dict(zip(("gray", "predicted", "truth"), columns, strict=True))
     )
+    has_color = np.isfinite(gray_scores)
     path = run / "samples" / f"epoch-{epoch:04d}.png"
-    with replacing(path) as temporary:
-        cv2.imwrite(str(temporary), sheet[..., ::-1])
+    with writing(path) as file:
+        # OpenCV itself writes no file whose path is not UTF-8.
+        file.write(cv2.imencode(".png", sheet[..., ::-1])[1])
     return {
         "val_loss": loss / len(scores),
-        "val_psnr": float(np.mean(scores)),
-        "val_psnr_gray": float(np.mean(gray_scores)),
+        "val_psnr": _mean(np.array(scores)[has_color]),
+        "val_psnr_gray": _mean(np.array(gray_scores)[has_color]),
     }
+
+
+def _mean(values):
+    return float(values.mean()) if len(values) else float("nan")

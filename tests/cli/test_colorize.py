@@ -95,6 +95,60 @@ def test_existing_results_are_kept_skipped_or_replaced(tmp_path, any_size_tflite
     assert both.exit_code == 2
 
 
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_a_twin_that_comes_later_is_not_said_to_be_there(
+    tmp_path, any_size_tflite, monkeypatch, engine
+):
+    from kcolor.inference import ray, runner
+
+    # The machines get names alone, as they do of Ray.
+    def alone(jobs, *arguments):
+        assert not any(job.fault for job in jobs)
+        return runner.colorize_all(jobs, *arguments)
+
+    monkeypatch.setattr(ray, "colorize_all", alone)
+    album, out = tmp_path / "a", tmp_path / "out"
+    older = _save(album / "1.png", seed=1)
+    arguments = [album, "-o", out, "--format", "jpg", "--skip-existing"]
+    arguments += ["--log", tmp_path / "log", "--engine", engine]
+    assert _run(*arguments, model=any_size_tflite).exit_code == 0
+    before = (out / "1.jpg").read_bytes()
+    os.utime(out / "1.jpg", ns=(0, 10**18))
+    newer = _save(album / "1.jpg", seed=2)
+    for _ in range(2):
+        again = _run(*arguments, model=any_size_tflite)
+        assert again.exit_code == 1
+        summary = again.stderr.splitlines()[0]
+        assert summary.startswith("0 written")
+        assert summary.endswith(", 1 already there, 1 failed:")
+        assert f"{newer}: not colorized" in again.stderr and str(older) in again.stderr
+        assert os.listdir(out) == ["1.jpg"]
+        assert (out / "1.jpg").read_bytes() == before
+    rows = {row["input"]: row["status"] for row in _log(tmp_path / "log")}
+    assert rows == {str(older): "skipped", str(newer): "failed"}
+    (out / "1.jpg").unlink()
+    assert _run(*arguments, model=any_size_tflite).exit_code == 0
+    assert sorted(os.listdir(out)) == ["1.jpg", "1.png.jpg"]
+    assert (out / "1.png.jpg").read_bytes() == before
+
+
+@pytest.mark.parametrize("output", ["-", "s3://bucket/out", "memory://out", "FILE"])
+def test_a_watch_that_could_write_nothing_does_not_begin(tmp_path, output, monkeypatch):
+    from kcolor.cli import watch
+
+    def begin(*arguments):
+        raise AssertionError("began")
+
+    monkeypatch.setattr(watch, "watch_folder", begin)
+    monkeypatch.chdir(tmp_path)
+    _save(tmp_path / "in" / "a.png")
+    (tmp_path / "FILE").write_bytes(b"x")
+    result = _run("in", "--watch", "-o", output)
+    assert result.exit_code == 2
+    assert "--watch writes into a folder" in result.stderr
+    assert sorted(os.listdir(tmp_path)) == ["FILE", "in"]
+
+
 def test_the_summary_tells_what_was_skipped_and_not_what_was_replaced(
     tmp_path, any_size_tflite
 ):

@@ -53,6 +53,13 @@ def test_weights_say_how_often_a_pass_draws_a_picture():
     assert set(counts[:, 15:].ravel()) == {2, 3}
 
 
+def test_a_pass_is_as_long_as_its_weights_say_however_many_there_are(source):
+    weights = [0.3] * 1_000_000
+    source.weights = weights
+    drawn = batches._one_pass(weights, np.random.default_rng(0))
+    assert len(drawn) == batches.pass_length(source) == 300_000
+
+
 def test_a_source_of_little_weight_still_gives_a_pass(source):
     source.weights = [0.01] * len(source)
     assert batches.pass_length(source) == 1

@@ -1,6 +1,8 @@
 """Tests for kcolor.data.source: every kind of source, pairs, faults, splits."""
 
+import errno
 import io
+import os
 import tarfile
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -251,6 +253,34 @@ def test_a_name_may_look_like_a_weight(tmp_path):
     assert open_sources([tmp_path / "set=3"]).weights == [1.0]
     with pytest.raises(DataError, match="set=x: no such"):
         open_sources([tmp_path / "set=x"])
+
+
+def test_a_link_to_a_folder_is_not_followed_but_named(folder, tmp_path, caplog):
+    (folder / "linked").symlink_to(tmp_path)
+    assert len(open_source(folder)) == 3
+    assert f"{folder / 'linked'}: a link to a folder is not followed" in caplog.text
+
+
+def test_a_folder_that_cannot_be_listed_is_named(folder, monkeypatch):
+    scan = os.scandir
+
+    def scandir(path):
+        if os.fspath(path) == str(folder / "a"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match="photos/a: cannot be listed .Permission den"):
+        open_source(folder)
+
+
+def test_names_that_are_not_utf_8_are_names(tmp_path):
+    for name in (b"caf\xe9.png", b"b.png"):
+        save(tmp_path / os.fsdecode(name), picture(0))
+    source = open_source(tmp_path)
+    train, validation = split_by_hash(source, 0.5)
+    assert {*train.names, *validation.names} == {"b.png", "caf\udce9.png"}
+    assert list_hash(source) != list_hash(source.subset([0]))
 
 
 def test_broken_link_is_named(tmp_path):

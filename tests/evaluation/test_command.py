@@ -3,6 +3,7 @@
 import csv
 import inspect
 import json
+import os
 import platform
 import re
 from types import SimpleNamespace
@@ -210,6 +211,37 @@ def test_hint_curve_with_a_gray_picture_is_strict_json_and_drawn(command, tmp_pa
     found = json.loads(figures.read_text(), parse_constant=pytest.fail)
     assert {row["psnr_images"] for row in found["rows"]} == {1}
     assert (tmp_path / "r" / "hint-curve.svg").is_file()
+
+
+def test_a_name_that_is_not_utf_8_is_measured_and_recorded(command, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    name = b"caf\xe9.png"
+    write_picture(tmp_path / "a.png", scene(0, 40, 50))  # OpenCV needs UTF-8.
+    (tmp_path / "a.png").rename(photos / os.fsdecode(name))
+    table = tmp_path / "p.csv"
+    result = command(
+        *("m", "--data", photos, "--size", SIZE, "--metrics", "psnr"),
+        *("--json", tmp_path / "r.json", "--per-image", table),
+        *("--report", tmp_path / "report"),
+    )
+    assert result.exit_code == 0, result.output
+    assert name in table.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--limit", "0"), "limit must be at least 1. Received: 0"),
+        (("--size", "0"), "size must be at least"),
+        (("--size", "-32"), "size must be at least"),
+    ],
+)
+def test_hint_curve_names_numbers_that_are_too_small(
+    command, folder, arguments, message
+):
+    result = command("m", "--data", folder, "--hint-curve", "1", *arguments)
+    assert result.exit_code == 1 and message in result.output
 
 
 @pytest.mark.parametrize(

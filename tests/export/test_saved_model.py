@@ -374,6 +374,32 @@ def test_client_command_writes_files_and_reports_bad_ones(model, tmp_path, capsy
     assert "b.jpg: not a picture" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("second", ["b/1.jpg", "a/1.jpg"])
+def test_client_command_overwrites_nothing(tmp_path, capsys, monkeypatch, second):
+    monkeypatch.setattr(client.Client, "colorize", lambda self, pictures: pictures)
+    content = {name: png(random_image(4, 5, i)) for i, name in enumerate("abc")}
+    files = [tmp_path / "a" / "1.png", tmp_path / second, tmp_path / "c.png"]
+    for file, answer in zip(files, content.values(), strict=True):
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(answer)
+    out = tmp_path / "out"
+    assert client.main([*map(str, files), "-o", str(out)]) == 1
+    said = capsys.readouterr()
+    assert said.out.split() == [str(out / "1-color.png"), str(out / "c-color.png")]
+    assert said.err.splitlines() == [
+        f"{files[1]}: {out}/1-color is {files[0]}'s name; colorize them apart"
+    ]
+    assert (out / "1-color.png").read_bytes() == content["a"]
+
+    later = [str(files[1]), "-o", str(out)]
+    assert client.main(later) == 1
+    said = capsys.readouterr()
+    assert not said.out and f"{out}/1-color.png exists" in said.err
+    assert (out / "1-color.png").read_bytes() == content["a"]
+    assert client.main([*later, "--overwrite"]) == 0
+    assert (out / "1-color.png").read_bytes() == content["b"]
+
+
 def test_model_configuration_parses():
     config = text_format.Parse(
         (KIT / "config" / "models.config").read_text(),

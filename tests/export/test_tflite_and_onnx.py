@@ -20,7 +20,7 @@ from kcolor.cli.main import main
 from kcolor.color.graph import join, split
 from kcolor.errors import DataError
 from kcolor.export import export, flatbuffer, graphs, parity, tflite
-from kcolor.export.model import load
+from kcolor.export.model import load, make_card
 from kcolor.export.onnx import export_onnx
 from kcolor.export.tflite import ANY, export_tflite
 from kcolor.images import view
@@ -407,6 +407,26 @@ def test_unfinished_run_is_refused(run_folder, tmp_path):
         export_tflite(run_folder, tmp_path / "x.tflite", sizes=ONE)
 
 
+def patient(run_folder, patience, *losses):
+    arguments = {"epochs": 30, "patience": patience}
+    (run_folder / "config.json").write_text(json.dumps({"arguments": arguments}))
+    rows = [f"{epoch + 1},{loss}" for epoch, loss in enumerate(losses)]
+    (run_folder / "history.csv").write_text("\n".join(["epoch,val_loss", *rows]))
+
+
+def test_a_run_that_patience_ended_is_finished(run_folder):
+    patient(run_folder, 2, 0.5, 0.3, 0.3, 0.4)
+    card = make_card(load(run_folder), "CC0-1.0")
+    assert card["epochs"] == 2  # the first of the best, whose weights are kept
+
+
+def test_a_run_that_patience_has_not_ended_is_refused(run_folder):
+    for patience, losses in ((2, (0.5, 0.3, 0.4)), (0, (0.3, 0.4, 0.5, 0.6)), (1, ())):
+        patient(run_folder, patience, *losses)
+        with pytest.raises(DataError, match=f"not finished .epoch {len(losses)} of 30"):
+            load(run_folder)
+
+
 @pytest.mark.parametrize("damage", ["config", "truncated", "missing", "garbage"])
 def test_damaged_run_is_refused(run_folder, tmp_path, damage):
     weights = run_folder / "model.keras"
@@ -510,6 +530,32 @@ def test_command_writes_file_table_and_json(run_folder, tmp_path):
 def test_wrong_usage_exits_with_two(arguments):
     result = CliRunner().invoke(main, ["export", "run", "-o", "x", *arguments])
     assert result.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "message"),
+    [
+        ("mobile", "tflite", "must end in .tflite"),
+        ("photo", "onnx", "must end in .onnx"),
+        ("x.onnx", "tflite", "must end in .tflite"),
+        ("x.tflite", "onnx", "must end in .onnx"),
+        ("x.tflite", "saved-model", "must not end in .tflite"),
+        ("x.keras", "saved-model", "must not end in .keras"),
+    ],
+)
+def test_a_name_of_another_format_is_refused_before_any_work(
+    tmp_path, name, kind, message
+):
+    with pytest.raises(DataError, match=message):
+        export("no-such-model", tmp_path / name, format=kind)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["tflite", "onnx", "saved-model"])
+def test_pictures_of_no_size_are_refused(tmp_path, kind):
+    name = {"tflite": "x.tflite", "onnx": "x.onnx"}.get(kind, "x")
+    with pytest.raises(ValueError, match="multiple of 32"):
+        export("no-such-model", tmp_path / name, format=kind, size=0)
 
 
 def test_defaults_of_command_and_function_are_equal():

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from kcolor.cli.main import main
 from kcolor.errors import DataError
-from kcolor.inference.plan import existing, plan
+from kcolor.inference.plan import existing, keep_results, plan
 
 
 def targets(folder, names, **options):
@@ -39,6 +39,53 @@ def test_files_that_one_format_would_give_one_name_keep_their_suffix(tmp_path):
         "a.tif": "a.tif.png",
         "b.tif": "b.png",
     }
+
+
+def after(path, content=b"x"):
+    """Writes a file that is certainly younger than all results there are."""
+    for result in (path.parent.parent / "out").iterdir():
+        os.utime(result, ns=(0, 10**18))
+    path.write_bytes(content)
+
+
+def kept(folder, **options):
+    jobs = plan([folder], folder.parent / "out", **options)
+    return {job.source.name: job for job in keep_results(jobs)}
+
+
+@pytest.fixture
+def twins(tmp_path):
+    """A folder whose PNG was colorized as `a.jpg` before an `a.jpg` came."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(b"x")
+    (tmp_path / "out" / "a.jpg").write_bytes(b"of a.png")
+    after(tmp_path / "in" / "a.jpg")
+    return tmp_path / "in"
+
+
+def test_a_file_that_comes_after_its_twin_s_result_is_not_done(twins):
+    out = twins.parent / "out"
+    jobs = kept(twins, kind="JPEG")
+    assert jobs["a.png"].target == out / "a.jpg" and jobs["a.png"].fault is None
+    assert jobs["a.jpg"].fault == (
+        f"{twins}/a.jpg: not colorized, since {out}/a.jpg is older than it and "
+        f"seems to be of {twins}/a.png; remove it to have both colorized"
+    )
+    assert existing(jobs.values()) == [jobs["a.png"]]
+
+
+def test_an_interrupted_run_of_twins_goes_on(twins):
+    os.utime(twins.parent / "out" / "a.jpg")  # written when both were there
+    jobs = kept(twins, kind="JPEG")
+    assert jobs["a.jpg"].fault is None
+    assert existing(jobs.values()) == [jobs["a.jpg"]]
+    assert jobs["a.png"].target.name == "a.png.jpg"
+
+
+def test_twins_that_have_both_their_results_are_done(twins):
+    (twins.parent / "out" / "a.png.jpg").write_bytes(b"x")
+    assert len(existing(kept(twins, kind="JPEG").values())) == 2
 
 
 def test_two_results_of_one_name_are_refused(tmp_path):

@@ -1,5 +1,6 @@
 """Tests for watching a folder."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from interrupts import heed
 from photographs import photograph
 
 from kcolor.errors import DataError
+from kcolor.inference.jobs import Status
 from kcolor.inference.watch import Watch
 
 
@@ -72,9 +74,41 @@ def test_a_newer_scan_is_colored_again_where_that_is_asked_for(folder, tmp_path)
         assert names(watched.ready()) == expected
 
 
-def test_a_failed_file_is_tried_again_when_it_changes(folder, tmp_path):
-    from kcolor.inference.jobs import Status
+def test_a_twin_that_comes_later_fails_once_and_is_taken_when_there_is_room(
+    folder, tmp_path
+):
+    put(folder / "a.png")
+    result = tmp_path / "out" / "a.jpg"
+    put(result)
+    os.utime(result, ns=(0, 10**18))
+    put(folder / "a.jpg", seed=1)
+    watched = Watch(folder, tmp_path / "out", kind="JPEG")
+    watched.ready()
+    (job,) = watched.ready()
+    assert job.source.name == "a.jpg" and str(folder / "a.png") in job.fault
+    watched.note(Status(str(job.source), str(job.target), "failed", 0.1, job.fault))
+    assert not watched.ready()
+    result.unlink()
+    watched.ready()
+    assert names(watched.ready()) == ["a.jpg", "a.png"]
 
+
+def test_a_twin_that_comes_later_replaces_where_that_is_asked_for(folder, tmp_path):
+    put(folder / "a.png")
+    put(tmp_path / "out" / "a.jpg")
+    put(folder / "a.jpg", seed=1)
+    # Its own time is old, as a copy's may be.
+    os.utime(folder / "a.jpg", ns=(0, 10**17))
+    os.utime(tmp_path / "out" / "a.jpg", ns=(0, 10**18))
+    watched = Watch(folder, tmp_path / "out", kind="JPEG", overwrite=True)
+    watched.ready()
+    found = {job.source.name: job for job in watched.ready()}
+    assert found["a.jpg"].target == tmp_path / "out" / "a.jpg"
+    assert found["a.jpg"].fault is None
+    assert found["a.png"].target == tmp_path / "out" / "a.png.jpg"
+
+
+def test_a_failed_file_is_tried_again_when_it_changes(folder, tmp_path):
     put(folder / "a.png")
     watched = Watch(folder, tmp_path / "out")
     watched.ready()

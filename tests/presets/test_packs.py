@@ -164,6 +164,63 @@ def test_a_damaged_card_is_named(text, fault, site, any_size_tflite):
     assert result.exit_code == 0 and "sound" in result.stdout
 
 
+ROW = dict.fromkeys(presets.METRICS, 1.5)
+PROTOCOL = {"images": 7, "size": 64}
+
+
+@pytest.mark.parametrize(
+    "wrong, fault",
+    [
+        ({"megabytes": "7.7"}, "`megabytes` must be a number"),
+        ({"milliseconds": None}, "`milliseconds` must be a number"),
+        ({"megabytes": 10**400}, "`megabytes` must be a number"),
+        ({"figures": None}, "`figures` must be an object"),
+        ({"figures": {"protocol": "val"}}, "the `protocol` of `figures` must be"),
+        ({"figures": {"protocol": {"size": 64}}}, "the `protocol` of `figures` must"),
+        ({"figures": {"protocol": PROTOCOL}}, "`figures` must have two `rows`"),
+        ({"figures": {"protocol": PROTOCOL, "rows": [ROW]}}, "must have two `rows`"),
+        ({"figures": {"protocol": PROTOCOL, "rows": [ROW, {}]}}, "of psnr, ssim, lpip"),
+        ({"machine": None}, "`machine` must be an object with the name of its `proces"),
+        ({"machine": {"processor": 3}}, "`machine` must be an object with the name"),
+    ],
+)
+def test_a_card_with_wrong_figures_is_named_and_the_others_listed(
+    wrong, fault, site, any_size_tflite
+):
+    folder = install_pack(
+        site, "some-models", {"tiny": [any_size_tflite], "sound": [any_size_tflite]}
+    )
+    card = json.loads((folder / "tiny.json").read_text())
+    (folder / "tiny.json").write_text(json.dumps(card | wrong))
+    result = CliRunner().invoke(main, ["models"])
+    assert result.exit_code == 0 and "sound" in result.stdout
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"Warning: {folder}/tiny.json: ") and fault in line
+    named = CliRunner().invoke(main, ["models", "tiny"])
+    assert named.exit_code == 1 and fault in named.stderr
+    # It says nothing of what runs.
+    assert load_predictor("tiny").kind == "tflite"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, None])
+def test_a_card_that_cannot_be_read_is_named(text, site, any_size_tflite):
+    folder = install_pack(site, "some-models", {"tiny": [any_size_tflite]})
+    (folder / "tiny.json").unlink()
+    if text is None:
+        (folder / "tiny.json").mkdir()
+    else:
+        (folder / "tiny.json").write_text(text)
+    result = CliRunner().invoke(main, ["models"])
+    assert result.exit_code == 0 and "mobile-int8" in result.stdout
+    assert f"{folder}/tiny.json: " in result.stderr
+
+
+def test_the_table_shows_what_cards_are_checked_for():
+    from kcolor.cli.models import _DIGITS
+
+    assert tuple(_DIGITS) == presets.METRICS
+
+
 def test_a_file_that_is_not_the_cards_is_refused(site, any_size_tflite, small_keras):
     from kcolor.runtimes.keras import load_model
 

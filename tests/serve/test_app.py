@@ -104,6 +104,14 @@ def test_a_wrong_parameter_is_named(client, gray, name, value):
     assert name.rstrip("s") in detail
 
 
+@pytest.mark.parametrize("query", ["saturation=0&format=jpg&nonsense=1", "quality"])
+def test_a_form_with_parameters_in_the_address_is_refused(client, gray, query):
+    answer = client.post(f"/colorize?{query}", files={"image": ("a.png", gray)})
+    assert "all parameters must be in it" in problem(answer, 422)
+    answer = client.post("/colorize?", files={"image": ("a.png", gray)})
+    assert answer.status_code == 200
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"hello", b"\x89PNG\r\n\x1a\n" + bytes(80), b"II*\0" + bytes(99)]
 )

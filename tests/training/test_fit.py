@@ -1,6 +1,7 @@
 """Tests for kcolor.training.fit: run folder, exact resume, starts, odd files."""
 
 import json
+import os
 import random
 import shutil
 from dataclasses import fields
@@ -192,6 +193,27 @@ def test_a_start_that_cannot_be_read_leaves_no_run(tmp_path):
             arguments = {**SMALL, name: "nowhere.keras"}
             train(tmp_path / "run", epochs=1, **arguments)
     assert not (tmp_path / "run").exists()
+
+
+def test_more_frozen_levels_than_there_are_leave_no_run(tmp_path):
+    with pytest.raises(ValueError, match="`freeze_levels` must be 0 to 5. Received: 9"):
+        train(tmp_path / "run", epochs=1, freeze_levels=9, **SMALL)
+    assert not (tmp_path / "run").exists()
+
+
+def test_validation_counts_no_picture_without_color(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    color = skimage.data.astronaut()[::8, ::8]
+    gray = np.repeat(color[..., :1], 3, axis=2)
+    for number, rgb in enumerate((color, gray)):
+        Image.fromarray(rgb).save(photos / f"{number}.png")
+    # A name as other systems' archives have it: not UTF-8.
+    Image.fromarray(color).save(photos / os.fsdecode(b"caf\xe9.png"))
+    run = tmp_path / "run"
+    (row,) = train(run, epochs=1, data=photos, val_data=photos, **SMALL)
+    assert 0 < row["val_psnr_gray"] < 50 and 0 < row["val_psnr"] < 50
+    assert b"caf\xe9.png" in (run / "train_files.txt").read_bytes()
 
 
 def test_nan_stops_the_run_and_keeps_the_last_checkpoint(tmp_path):

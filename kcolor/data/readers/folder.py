@@ -1,10 +1,14 @@
 """Files in a folder and the folders below it."""
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from kcolor.data.names import Names
+from kcolor.errors import DataError
+
+_log = logging.getLogger(__name__)
 
 
 class FolderReader:
@@ -20,6 +24,9 @@ class FolderReader:
         Args:
             root: The folder.
             names: Paths relative to it; None finds every file below it.
+
+        Raises:
+            DataError: If the folder, or one below it, cannot be listed.
         """
         self.names = Names(_files(root) if names is None else names)
         self._root = root
@@ -40,6 +47,15 @@ class FolderReader:
 
 
 def _files(root):
-    for folder, _, files in os.walk(root):
+    for folder, folders, files in os.walk(root, onerror=_refuse):
+        for name in folders:
+            path = os.path.join(folder, name)
+            if os.path.islink(path):
+                _log.warning("%s: a link to a folder is not followed", path)
         inside = Path(folder).relative_to(root)
         yield from ((inside / file).as_posix() for file in files)
+
+
+def _refuse(error):
+    reason = f"cannot be listed ({error.strerror or error})"
+    raise DataError(f"{error.filename}: {reason}") from error
