@@ -61,5 +61,5 @@ def data_preview(sources: tuple[str, ...], output: str, **options: Any) -> None:
     sheet = preview(list(sources), **options)
     with writing(output) as file:
         # OpenCV itself writes no file whose path is not UTF-8.
-        file.write(cv2.imencode(Path(output).suffix, sheet[..., ::-1])[1])
+        file.write(cv2.imencode(Path(output).suffix, sheet[..., ::-1])[1].tobytes())
     click.echo(output)

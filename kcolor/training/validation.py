@@ -94,7 +94,7 @@ def validate(
     path = run / "samples" / f"epoch-{epoch:04d}.png"
     with writing(path) as file:
         # OpenCV itself writes no file whose path is not UTF-8.
-        file.write(cv2.imencode(".png", sheet[..., ::-1])[1])
+        file.write(cv2.imencode(".png", sheet[..., ::-1])[1].tobytes())
     return {
         "val_loss": loss / len(scores),
         "val_psnr": _mean(np.array(scores)[has_color]),

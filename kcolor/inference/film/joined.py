@@ -82,7 +82,9 @@ def find_joins(packets: Iterable[Any], video: Any) -> Joins:
             tracks[packet.stream_index] = _Track(packet.stream)
         tracks[packet.stream_index].add(packet, order)
     lead = tracks.get(video.index)
-    begins = lead.steps_back() if lead else []
+    if lead is None:
+        return Joins()
+    begins = lead.steps_back()
     if not begins:
         return Joins()
     splits = {index: _splits(track, lead, begins) for index, track in tracks.items()}
@@ -142,7 +144,7 @@ class _Track:
             return []
         back = float(_BACK / self._base)
         ahead = _HALF_ROUND if self._base == _MPEG_CLOCK else np.inf
-        steps = np.diff(np.frombuffer(self.times, np.int64))
+        steps: np.ndarray = np.diff(np.frombuffer(self.times, np.int64))
         usual = max(1.0, float(np.median(np.abs(steps))))
         found = []
         for at in (np.flatnonzero((steps < -back) | (steps > ahead)) + 1).tolist():
