@@ -167,3 +167,8 @@ def _has_died(owner: re.Match[str]) -> bool:
     except OSError:
         pass  # It lives, and is somebody else's.
     return False
+
+
+def not_listed(error: OSError) -> str:
+    """Says which folder could not be listed, and why."""
+    return f"{error.filename}: cannot be listed ({error.strerror or error})"

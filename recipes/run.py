@@ -34,9 +34,10 @@ import tempfile
 import tomllib
 from pathlib import Path
 
+from kcolor.presets import METRICS
+
 HERE = Path(__file__).resolve().parent
 NAMES = sorted(path.stem for path in HERE.glob("*.toml"))
-METRICS = ("psnr", "ssim", "lpips", "ciede2000", "colorfulness")
 # Test pictures that are colorized with more and more hints; each takes a second.
 HINTED = 500
 # A low rate, since no int8 file follows a network that is thrown about.

@@ -54,12 +54,10 @@ def data_preview(sources: tuple[str, ...], output: str, **options: Any) -> None:
     import cv2
 
     from kcolor.data.preview import preview
-    from kcolor.files import writing
+    from kcolor.images.sheets import write_sheet
 
     if not cv2.haveImageWriter(Path(output).name):
         raise DataError(f"{output}: not the name of a picture file, such as sheet.png")
     sheet = preview(list(sources), **options)
-    with writing(output) as file:
-        # OpenCV itself writes no file whose path is not UTF-8.
-        file.write(cv2.imencode(Path(output).suffix, sheet[..., ::-1])[1].tobytes())
+    write_sheet(Path(output), sheet)
     click.echo(output)

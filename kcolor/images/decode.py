@@ -216,9 +216,9 @@ class Photo:
         # OpenCV fills what a truncated JPEG lacks with gray and says nothing.
         # Compressed data holds no end marker, so a whole file has one after its last
         # scan's start; what lies behind it, such as a phone's film, may hold anything.
-        if data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
-            if not jpeg.has_end(data):
-                raise DataError("the JPEG is truncated")
+        looks_cut = data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+        if looks_cut and not jpeg.has_end(data):
+            raise DataError("the JPEG is truncated")
         return data
 
     def read_reduced(self, data: bytes, step: int) -> Page:

@@ -81,8 +81,8 @@ def _written_out(names):
 
 
 def _fit_to(row, page):
-    # What Pillow cannot write: 16 bits are rounded to 8, alpha is laid on
-    # white, an orientation tag is carried out.
+    # What Pillow cannot write: 16 bits are rounded to 8, alpha is laid on white, an
+    # orientation tag is carried out.
     pixels, alpha, metadata = page.pixels, page.alpha, page.metadata
     if pixels.dtype == np.uint16:
         pixels = to_8_bits(pixels)

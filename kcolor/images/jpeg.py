@@ -121,11 +121,9 @@ def parse(data: bytes) -> Jpeg:
         elif marker == _SOS:
             if not jpeg.frame or not body or len(body) != 4 + 2 * body[0]:
                 raise DataError("the JPEG is damaged")
-            end = markers[np.searchsorted(markers, at) :][:1]
-            if not len(end):
-                raise DataError("the JPEG is truncated")
-            jpeg.parts.append((marker, body, data[at : end[0]]))
-            at = int(end[0])
+            end = _scan_end(markers, at)
+            jpeg.parts.append((marker, body, data[at:end]))
+            at = end
             # It holds as it is when the component's first scan begins.
             first = jpeg.components[0]
             if not jpeg.table and first.name in _names(body):
@@ -162,8 +160,7 @@ def has_end(data: bytes) -> bool:
             if marker == _EOI:
                 return True
             if marker == _SOS:
-                ends = markers[np.searchsorted(markers, at) :][:1]
-                at = int(ends[0]) if len(ends) else len(data)
+                at = _scan_end(markers, at)
     except DataError:
         return False
 
@@ -257,6 +254,14 @@ def _markers(data):
     at = np.flatnonzero(values[:-1] == 0xFF)
     after = values[at + 1]
     return at[(after != 0) & (after != 0xFF) & ((after < 0xD0) | (after > 0xD7))]
+
+
+def _scan_end(markers, at):
+    # Where the coded data that begins at `at` ends.
+    end = markers[np.searchsorted(markers, at) :][:1]
+    if not len(end):
+        raise DataError("the JPEG is truncated")
+    return int(end[0])
 
 
 def _segment(data, at):

@@ -1,9 +1,12 @@
 """Contact sheets: pictures side by side in labeled columns, as one uint8 image."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
+
+from kcolor.files import writing
 
 _LABEL_HEIGHT = 20
 
@@ -37,3 +40,15 @@ def contact_sheet(
         )
         strips.append(np.concatenate([head, *images], axis=0))
     return np.concatenate(strips, axis=1)
+
+
+def write_sheet(path: Path, sheet: np.ndarray) -> None:
+    """Writes a sheet as a picture file, whole or not at all.
+
+    Args:
+        path: The file; its suffix says the format.
+        sheet: uint8 RGB array of shape `(height, width, 3)`.
+    """
+    with writing(path) as file:
+        # OpenCV itself writes no file whose path is not UTF-8.
+        file.write(cv2.imencode(path.suffix, sheet[..., ::-1])[1].tobytes())

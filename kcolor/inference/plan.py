@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from kcolor.errors import DataError
+from kcolor.files import not_listed
 from kcolor.images import formats
 from kcolor.inference.film.settings import check_target, film_name, is_film
 from kcolor.inference.shards import Shard
@@ -137,7 +138,7 @@ def _plan_folder(source, out, kinds, recursive, several, shard):
             for name in sorted(names)
             if formats.of_name(name) or is_film(name)
         ]
-    faults = [_fault(error) for error in unlisted]
+    faults = [not_listed(error) for error in unlisted]
     if not found:
         if faults:
             raise DataError(faults[0])
@@ -160,10 +161,6 @@ def _plan_folder(source, out, kinds, recursive, several, shard):
         if not parent.resolve().is_relative_to(root):
             raise DataError(f"{parent}: a link leads out of the output folder")
     return jobs
-
-
-def _fault(error):
-    return f"{error.filename}: cannot be listed ({error.strerror or error})"
 
 
 @functools.cache

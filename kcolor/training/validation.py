@@ -3,14 +3,12 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import cv2
 import keras
 import numpy as np
 
 from kcolor.color.graph import join
 from kcolor.data.batches import Batch
-from kcolor.files import writing
-from kcolor.images.sheets import contact_sheet
+from kcolor.images.sheets import contact_sheet, write_sheet
 from kcolor.metrics.psnr import psnr
 from kcolor.models.known import without_hints
 from kcolor.parallel import evenly_spaced
@@ -91,10 +89,7 @@ def validate(
         dict(zip(("gray", "predicted", "truth"), columns, strict=True))
     )
     has_color = np.isfinite(gray_scores)
-    path = run / "samples" / f"epoch-{epoch:04d}.png"
-    with writing(path) as file:
-        # OpenCV itself writes no file whose path is not UTF-8.
-        file.write(cv2.imencode(".png", sheet[..., ::-1])[1].tobytes())
+    write_sheet(run / "samples" / f"epoch-{epoch:04d}.png", sheet)
     return {
         "val_loss": loss / len(scores),
         "val_psnr": _mean(np.array(scores)[has_color]),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kcolor.data.names import Names
 from kcolor.errors import DataError
+from kcolor.files import not_listed
 
 _log = logging.getLogger(__name__)
 
@@ -57,5 +58,4 @@ def _files(root):
 
 
 def _refuse(error):
-    reason = f"cannot be listed ({error.strerror or error})"
-    raise DataError(f"{error.filename}: {reason}") from error
+    raise DataError(not_listed(error)) from error
