@@ -41,6 +41,24 @@ class _AlignedBuffer(schema.BufferT):
         return schema.BufferEnd(builder)
 
 
+class _Builder(flatbuffers.Builder):
+    """A builder that writes equal vectors once, as the C++ writer can.
+
+    Zero points take 8 bytes a channel and are all 0, and graphs that share weights have
+    the same scales: a fifth of an int8 file of two graphs.
+    """
+
+    def __init__(self, size):
+        super().__init__(size)
+        self._vectors = {}
+
+    def CreateNumpyVector(self, x):  # noqa: N802 (the library's name)
+        key = (x.dtype.str, x.tobytes())
+        if key not in self._vectors:
+            self._vectors[key] = super().CreateNumpyVector(x)
+        return self._vectors[key]
+
+
 def read(content: bytes) -> schema.ModelT:
     """Unpacks the bytes of a `.tflite` file.
 
@@ -78,7 +96,7 @@ def write(model: schema.ModelT) -> bytes:
         aligned = _AlignedBuffer()
         aligned.data = buffer.data
         model.buffers[position] = aligned
-    builder = flatbuffers.Builder(1 << 20)
+    builder = _Builder(1 << 20)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
 
