@@ -46,8 +46,9 @@ def test_a_rewritten_file_answers_as_before(content):
     lightness = np.random.default_rng(0).uniform(-1, 1, (1, 256, 256, 1))
     lightness = lightness.astype("float32")
     answers = [
-        Interpreter(model_content=file)
-        .get_signature_runner("serving_default")(lightness=lightness)["ab"]
+        Interpreter(model_content=file).get_signature_runner("serving_default")(
+            lightness=lightness
+        )["ab"]
         for file in (content, again)
     ]
     assert np.abs(answers[0]).max() > 0.01
