@@ -48,6 +48,7 @@ class Photo:
         source: Path | str | bytes,
         name: str | None = None,
         max_megapixels: float = MAX_MEGAPIXELS,
+        max_pages_area: float = opening.MAX_PAGES_AREA,
     ) -> None:
         """Opens a file.
 
@@ -55,12 +56,13 @@ class Photo:
             source: Path, or the file's bytes.
             name: What messages call it; None: the path.
             max_megapixels: Refuse larger pages.
+            max_pages_area: Refuse more pages than have so many times that together.
 
         Raises:
             DataError: If it is no readable photograph, or over a limit.
         """
         self.name = str(source) if name is None else name
-        self._max = max_megapixels
+        self._max, self._times = max_megapixels, max_pages_area
         with self._named():
             self._file: BinaryIO = (
                 io.BytesIO(source)
@@ -124,7 +126,7 @@ class Photo:
             DataError: If a page is damaged or over a limit.
         """
         is_document = self._row.pages == "document"
-        area, times = 0, opening.MAX_PAGES_AREA if is_document else 1
+        area, times = 0, self._times if is_document else 1
         for number in range(self.pages):
             with self._named():
                 if number:

@@ -227,7 +227,7 @@ def colorize_bytes(
             the input's own, or JPEG if it is one that cannot be written.
         quality: 1 to 100 for JPEG and WebP; None: the format's default.
         hints: Known colors, see `kcolor.inference.hints.as_hints`.
-        max_megapixels: Refuse a larger photograph.
+        max_megapixels: Refuse a larger photograph; all pages of a file together.
 
     Returns:
         Bytes of the photo file in color.
@@ -249,7 +249,7 @@ def colorize_bytes(
     )
     colorizer = model if isinstance(model, Colorizer) else shared(str(model))
     held = io.BytesIO()
-    with decode.Photo(bytes(data), "the photograph", max_megapixels) as photo:
+    with decode.Photo(bytes(data), "the photograph", max_megapixels, 1) as photo:
         _convert(colorizer, photo, held, _kept(photo, settings.kind), settings)
     return held.getvalue()
 

@@ -256,7 +256,20 @@ class _Guard:
             async with asyncio.timeout(self._service.limits.sending):
                 await send(message)
 
-        await self._app(scope, receive, send_in_time)
+        started = False
+
+        async def noting(message):
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send_in_time(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception:
+            # The answer is Starlette's, who stands outside of this.
+            if not started:
+                self._service.metrics.count(scope["path"], 500)
+            raise
 
 
 async def _problem(request: Request, error: Exception) -> Response:

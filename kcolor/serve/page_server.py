@@ -5,10 +5,12 @@ Files come out of a table, never off the disk by a name that a request brings.
 
 import logging
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from kcolor.serve.site import HEADERS, Site, media_type
@@ -64,6 +66,11 @@ class PageServer(ThreadingHTTPServer):
         self.address_family = family(address[0])
         with naming(*address):
             super().__init__(address, _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says nothing of browsers that hang up; of all else, what happened."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

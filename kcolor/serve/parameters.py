@@ -18,6 +18,8 @@ from kcolor.inference.hints import as_hints
 
 _NAMES = ("saturation", "format", "quality", "hints")
 _MOST_HINTS = 1000
+# All hints together; a thousand take two seconds.
+_MOST_POINTS = 2000
 _MOST_TEXT = 1 << 20
 
 
@@ -151,11 +153,14 @@ def _hints(text):
     if not all(isinstance(hint, dict) for hint in content):
         raise _refusal("hints: each must be an object, such as in a file of hints")
     try:
-        return tuple(as_hints(content))
+        hints = tuple(as_hints(content))
     except RecursionError as error:
         raise _refusal("hints: nested too deeply") from error
     except (ValueError, TypeError, OverflowError) as error:
         raise _refusal(f"hints: {error}") from error
+    if sum(len(hint.points) for hint in hints) > _MOST_POINTS:
+        raise _refusal(f"hints: of at most {_MOST_POINTS} points in all")
+    return hints
 
 
 def _text(content, name):

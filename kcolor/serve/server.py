@@ -15,7 +15,7 @@ from kcolor.serve.site import NETWORK, Site
 
 # Seconds for the head of a request to arrive; by then a slow client's connection ends.
 _HEAD = 10.0
-# Connections at a time; the next one waits in the system's own queue.
+# Connections that may wait in the system's own queue until they are taken.
 _CONNECTIONS = 512
 _GRACE = 20  # seconds for what runs when the server is told to end
 

@@ -74,8 +74,9 @@ class Site:
     def version(self) -> str:
         """Sum over all that the files are made of, 16 hexadecimal digits."""
         total = hashlib.sha256()
-        for path in [*self._paths.values(), self._preset, Path(__file__)]:
+        for path in [*self._paths.values(), Path(__file__)]:
             total.update(path.name.encode() + b"\0" + path.read_bytes())
+        total.update(self.read(NETWORK))
         return total.hexdigest()[:16]
 
     def read(self, name: str) -> bytes:

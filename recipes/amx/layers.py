@@ -9,7 +9,7 @@ from torch.utils.cpp_extension import load
 _kernels = load(
     "kcolor_amx",
     [str(Path(__file__).with_name("kernels.cpp"))],
-    extra_cflags=["-O3", "-march=sapphirerapids", "-fopenmp", "-ffast-math"],
+    extra_cflags=["-O3", "-march=native", "-fopenmp", "-ffast-math"],
     extra_ldflags=["-fopenmp"],
 )
 

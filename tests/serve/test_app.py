@@ -256,6 +256,35 @@ def test_health_and_metrics(client, gray):
     assert "process_resident_memory_bytes" in text
 
 
+def test_a_fault_is_counted(colorizer, gray, monkeypatch):
+    def fail(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("kcolor.serve.app.colorize_bytes", fail)
+    app = build_app(colorizer, Site())
+    with TestClient(app, raise_server_exceptions=False) as client:
+        problem(client.post("/colorize", content=gray), 500)
+        text = client.get("/metrics").text
+    assert 'kcolor_requests_total{path="/colorize",status="500"} 1' in text
+
+
+def test_all_pages_and_all_points_together_have_a_limit(client, gray):
+    pages = [Image.fromarray(photograph(200, 300, seed)[..., 1]) for seed in range(2)]
+    held = io.BytesIO()
+    pages[0].save(held, "tiff", save_all=True, append_images=pages[1:])
+    said = problem(client.post("/colorize", content=held.getvalue()), 422)
+    assert "its 2 pages have over 0.1 megapixels together" in said
+    stroke = {
+        "points": [[number % 100, 5] for number in range(1001)],
+        "color": "#ffffff",
+    }
+    hints = json.dumps([stroke, stroke])
+    answer = client.post(
+        "/colorize", data={"hints": hints}, files={"image": ("a.png", gray)}
+    )
+    assert "at most 2000 points" in problem(answer, 422)
+
+
 def test_the_page_and_the_description_are_served(client):
     index = client.get("/")
     assert "default-src 'none'" in index.headers["content-security-policy"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from page_visits import as_file, color_in_page, content_of, upload, wait_for
 from photographs import photograph
 from PIL import Image
 
@@ -22,17 +23,6 @@ HINTS = [
     {"points": [[40, 50]], "color": "#a03020", "radius": 0},
     {"points": [[300, 160], [340, 190], [320, 220]], "color": "#2050a0", "radius": 6},
 ]
-READ = """async ([content, look]) => {
-    const {call} = await import('./calls.js');
-    const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
-    await call('open', new Blob([bytes]));
-    const {blob} = await call('write', look, 'png');
-    return await new Promise((done) => {
-        const reader = new FileReader();
-        reader.onload = () => done(reader.result.split(',')[1]);
-        reader.readAsDataURL(blob);
-    });
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -43,43 +33,11 @@ def colorizer(preset):
 either_network = pytest.mark.parametrize("preset", ["mobile", "hinted"], indirect=True)
 
 
-def as_file(pixels, kind="png", **options):
-    held = io.BytesIO()
-    Image.fromarray(pixels).save(held, kind, **options)
-    return held.getvalue()
-
-
-def upload(page, *files):
-    page.set_input_files(
-        "#file",
-        [
-            {"name": name, "mimeType": "image/png", "buffer": content}
-            for name, content in files
-        ],
-    )
-
-
-def wait_for(page, text, selector="#status"):
-    from playwright.sync_api import expect
-
-    expect(page.locator(selector)).to_contain_text(text, timeout=60_000)
-
-
-def color_in_page(page, content, saturation=1.0, hints=()):
-    look = {"saturation": saturation, "hints": list(hints)}
-    png = page.evaluate(READ, [base64.b64encode(content).decode(), look])
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(png))))
-
-
 def assert_within_a_level(one, other):
     assert one.shape == other.shape
     difference = np.abs(one.astype(int) - other)
     assert difference.max() <= 1
     assert (difference > 0).mean() <= 0.001
-
-
-def content_of(download):
-    return Path(download.value.path()).read_bytes()
 
 
 def downloaded(download):

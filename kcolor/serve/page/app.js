@@ -53,13 +53,33 @@ async function take(files) {
   photos.push(...added);
   drawAlbum();
   if (isPacking) return; // The album has them, and opens them afterwards.
-  for (const photo of added) {
-    if (await select(photo)) return;
-  }
+  await openFirst(added);
 }
 
-/** Opens a photograph; one that cannot be read leaves the album. @param {Photo} photo */
-async function select(photo) {
+/** @param {Photo} photo */
+function select(photo) {
+  return openFirst([photo]);
+}
+
+/**
+ * Opens the first photograph that can be read; if there is none, the one before.
+ * @param {Photo[]} some
+ */
+async function openFirst(some) {
+  const before = current;
+  for (const photo of some) {
+    if (await open(photo)) return;
+  }
+  const back = before && photos.includes(before) ? before : photos.at(-1);
+  if (back) await open(back);
+}
+
+/**
+ * Opens a photograph; one that cannot be read leaves the album.
+ * @param {Photo} photo
+ * @returns {Promise<boolean>}  False if another is to be opened in its place.
+ */
+async function open(photo) {
   current = photo;
   isOpen = false;
   enable();
@@ -74,15 +94,22 @@ async function select(photo) {
     viewer.open(size);
     viewer.setSplit(0);
     await redraw();
-    say(`${photo.name}: ${size.width} × ${size.height} pixels, in color.`);
+    if (current === photo) {
+      say(`${photo.name}: ${size.width} × ${size.height} pixels, in color.`);
+    }
     return true;
   } catch (error) {
     complain(photo.name, error);
-    photos = photos.filter((one) => one !== photo);
-    if (current === photo) current = undefined;
-    say("");
+    if (error.isPhoto) photos = photos.filter((one) => one !== photo);
+    if (current !== photo) {
+      drawAlbum();
+      return true;
+    }
+    current = undefined;
+    isOpen = false;
+    say(error.isPhoto ? "" : `${photo.name} is still in the list: choose it to try again.`);
     drawAlbum();
-    return false;
+    return !error.isPhoto;
   } finally {
     enable();
   }
@@ -106,24 +133,32 @@ async function redraw() {
       const photo = current;
       const { before, after } = await call("show", look(photo));
       if (photo === current) viewer.draw(before, after);
+      before.close();
+      after.close();
     }
   } finally {
     isDrawing = false;
   }
 }
 
+/** Draws after a change, and says what goes wrong. */
+function update() {
+  const { name } = current;
+  redraw().catch((error) => complain(name, error));
+}
+
 /** @param {import("./hints.js").Hint} hint */
 function addHint(hint) {
   if (!isOpen) return;
   current.hints = [...current.hints, hint];
-  redraw();
+  update();
   say(`Color ${hint.color} set. ${current.hints.length} in all.`);
 }
 
 function undo() {
   if (!isOpen || !current.hints.length) return;
   current.hints = current.hints.slice(0, -1);
-  redraw();
+  update();
   say(`Undone. ${current.hints.length} colors left.`);
 }
 
@@ -135,9 +170,11 @@ function enable() {
 }
 
 function drawAlbum() {
-  page.album.hidden = photos.length < 2;
+  // A single one that could not be opened can be chosen again.
+  page.album.hidden = photos.length < (current ? 2 : 1);
   page.zip.hidden = photos.length < 2;
-  if (!photos.length) page.work.hidden = true;
+  if (!current) page.work.hidden = true;
+  const hadFocus = page.album.contains(document.activeElement);
   const items = photos.map((photo) => {
     const item = document.createElement("li");
     const button = document.createElement("button");
@@ -150,6 +187,8 @@ function drawAlbum() {
     return item;
   });
   page.album.firstElementChild.replaceChildren(...items);
+  // The buttons are new ones; who goes through them by keyboard stays where they were.
+  if (hadFocus) page.album.querySelector("[aria-current=true]")?.focus();
 }
 
 function resultName(photo, format) {
@@ -174,6 +213,7 @@ async function download(format) {
     say(`${resultName(photo, format)} is written.`);
   } catch (error) {
     complain(photo.name, error);
+    say("");
   }
 }
 
@@ -211,7 +251,7 @@ listen(page.drop, page.file, take);
 page.saturation.addEventListener("input", () => {
   if (!isOpen) return;
   current.saturation = Number(page.saturation.value);
-  redraw();
+  update();
 });
 page.brush.addEventListener("input", () => {
   const percent = Number(page.brush.value);
@@ -220,7 +260,7 @@ page.brush.addEventListener("input", () => {
 page.undo.addEventListener("click", undo);
 page.clear.addEventListener("click", () => {
   current.hints = [];
-  redraw();
+  update();
   say("All colors removed.");
 });
 page.jpeg.addEventListener("click", () => download("jpeg"));
@@ -232,6 +272,10 @@ addEventListener("keydown", (event) => {
     event.preventDefault();
     undo();
   }
+});
+
+addEventListener("beforeunload", (event) => {
+  if (isPacking || photos.some(({ hints }) => hints.length)) event.preventDefault();
 });
 
 /** Loads the network; then, with the browser's own copies, keeps the page offline. */

@@ -3,6 +3,8 @@
 const worker = new Worker(new URL("./worker.js", import.meta.url));
 const waiting = new Map();
 let next = 0;
+/** @type {CallError | undefined} */
+let broken;
 
 /** What the worker could not do; `isPhoto`: the photograph is at fault. */
 export class CallError extends Error {
@@ -11,8 +13,8 @@ export class CallError extends Error {
 }
 
 worker.onmessage = ({ data: { id, value, error, kind } }) => {
-  const { resolve, reject } = waiting.get(id);
-  waiting.delete(id);
+  const { resolve, reject } = waiting.get(id) ?? {};
+  if (!waiting.delete(id)) return;
   if (error === undefined) {
     resolve(value);
   } else {
@@ -20,8 +22,10 @@ worker.onmessage = ({ data: { id, value, error, kind } }) => {
   }
 };
 
-worker.onerror = (event) => {
-  for (const { reject } of waiting.values()) reject(new CallError(event.message));
+worker.onerror = ({ message }) => {
+  const error = new CallError(message || "a part of the page is missing; reload it");
+  if (!message) broken = error; // The worker's own file: nobody will ever answer.
+  for (const { reject } of waiting.values()) reject(error);
   waiting.clear();
 };
 
@@ -31,6 +35,7 @@ worker.onerror = (event) => {
  * @returns {Promise<any>}
  */
 export function call(name, ...args) {
+  if (broken) return Promise.reject(broken);
   return new Promise((resolve, reject) => {
     waiting.set(++next, { resolve, reject });
     worker.postMessage({ id: next, name, args });

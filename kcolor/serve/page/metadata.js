@@ -2,7 +2,7 @@
  * EXIF, XMP and IPTC: out of the photograph, into the result.
  *
  * A canvas writes none of them. The pixels are upright and sRGB by then, so orientation
- * becomes 1 and profile and (gray) thumbnail stay behind. Files come from anyone: every
+ * and color space become 1, and profile and (gray) thumbnail stay behind. Files come from anyone: every
  * length is checked, and what makes no sense is left out.
  *
  * @typedef {object} Metadata
@@ -17,6 +17,8 @@ const EXIF = "Exif\0\0";
 const XMP = "http://ns.adobe.com/xap/1.0/\0";
 const IPTC = "Photoshop 3.0\0";
 const XMP_IN_PNG = "XML:com.adobe.xmp\0\0\0\0\0";
+const ORIENTATION = 0x0112;
+const COLOR_SPACE = 0xa001;
 const SEGMENT = 65533; // Bytes of a JPEG's segment beside its length.
 
 /** Segments of a JPEG before its picture: marker and bounds of the content. */
@@ -116,18 +118,57 @@ export function read(bytes, format) {
   return found;
 }
 
-/** Sets orientation to 1 and cuts the link to the thumbnail. */
-function upright(tiff) {
+/**
+ * Takes the orientation out of a WebP, in place.
+ * @param {Uint8Array} bytes @returns {number} What it was, 1 to 8.
+ */
+export function level(bytes) {
+  for (const { name, content } of riff(bytes)) {
+    if (name !== "EXIF") continue;
+    const tiff = content.subarray(startsWith(content, EXIF) ? EXIF.length : 0);
+    const found = directory(tiff);
+    if (!found) return 1;
+    for (const at of found.entries) {
+      if (found.view.getUint16(at, found.little) !== ORIENTATION) continue;
+      const turn = found.view.getUint16(at + 8, found.little);
+      found.view.setUint16(at + 8, 1, found.little);
+      return turn >= 1 && turn <= 8 ? turn : 1;
+    }
+    return 1;
+  }
+  return 1;
+}
+
+/**
+ * Finds the entries of a directory of EXIF.
+ * @param {Uint8Array} tiff @param {number} [start]  Where it lies; the first one.
+ */
+function directory(tiff, start) {
   const little = startsWith(tiff, "II*\0");
-  if (!little && !startsWith(tiff, "MM\0*")) return undefined;
+  if ((!little && !startsWith(tiff, "MM\0*")) || tiff.length < 8) return undefined;
   const view = viewOf(tiff);
-  const first = view.getUint32(4, little);
+  const first = start ?? view.getUint32(4, little);
   if (first + 2 > tiff.length) return undefined;
   const count = view.getUint16(first, little);
   const end = first + 2 + 12 * count;
   if (end + 4 > tiff.length) return undefined;
-  for (let at = first + 2; at < end; at += 12) {
-    if (view.getUint16(at, little) === 0x0112) view.setUint16(at + 8, 1, little);
+  const entries = Array.from({ length: count }, (_, at) => first + 2 + 12 * at);
+  return { view, little, first, entries, end };
+}
+
+/** Sets orientation to 1, the colors to sRGB, and cuts the link to the thumbnail. */
+function upright(tiff) {
+  const found = directory(tiff);
+  if (!found) return undefined;
+  const { view, little, first, entries, end } = found;
+  for (const at of entries) {
+    const tag = view.getUint16(at, little);
+    if (tag === ORIENTATION) view.setUint16(at + 8, 1, little);
+    if (tag !== 0x8769) continue;
+    const camera = directory(tiff, view.getUint32(at + 8, little));
+    for (const place of camera?.entries ?? []) {
+      if (view.getUint16(place, little) === COLOR_SPACE) view.setUint16(place + 8, 1, little);
+    }
   }
   const thumbnail = view.getUint32(end, little);
   view.setUint32(end, 0, little);

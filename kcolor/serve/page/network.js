@@ -8,6 +8,8 @@ const KNOWN = "_known";
 
 /** @type {Promise<Network> | undefined} */
 let loaded;
+/** @type {Promise<any> | undefined} */
+let runtime;
 
 /**
  * @typedef {object} Network
@@ -29,26 +31,41 @@ export function load() {
 async function open() {
   const here = new URL("./vendor/", import.meta.url);
   self.Module = { locateFile: (name) => new URL(name, here).href };
+  // It cannot be loaded twice, as the network can.
+  runtime ??= loadLiteRt(new URL("litert_wasm_compat_internal.js", here).href).catch(
+    (error) => {
+      runtime = undefined;
+      throw error;
+    },
+  );
   const [, response] = await Promise.all([
-    loadLiteRt(new URL("litert_wasm_compat_internal.js", here).href),
+    runtime,
     fetch(new URL("./network.tflite", import.meta.url)),
   ]);
   if (!response.ok) throw new Error(`network.tflite: status ${response.status}`);
   const content = new Uint8Array(await response.arrayBuffer());
   const places = signatures(content);
   const names = [...places.keys()];
+  /** @type {Map<string, any>} */
   const compiled = new Map();
+  let last = "";
   return {
     canvases: names.filter((name) => !name.endsWith(KNOWN)).map(canvasOf),
     takesKnown: names.some((name) => name.endsWith(KNOWN)),
     predict: async (lightness, canvas, known) => {
-      const name = `canvas_${canvas.join("x")}${known ? KNOWN : ""}`;
+      const shape = `canvas_${canvas.join("x")}`;
+      const name = `${shape}${known ? KNOWN : ""}`;
+      if (shape !== last) {
+        // Each takes 100 MB, and photographs of one shape tend to come together.
+        for (const model of compiled.values()) model.delete();
+        compiled.clear();
+        last = shape;
+      }
       if (!compiled.has(name)) {
         const part = only(content, places.get(name));
-        const model = await loadAndCompile(part, { accelerator: "wasm" });
-        compiled.set(name, model.signatures[name]);
+        compiled.set(name, await loadAndCompile(part, { accelerator: "wasm" }));
       }
-      return predict(compiled.get(name), lightness, known);
+      return predict(compiled.get(name).signatures[name], lightness, known);
     },
   };
 }

@@ -48,13 +48,19 @@ export async function decode(blob) {
         ELSEWHERE,
     );
   }
+  const kept = metadata.read(bytes, format);
+  // Browsers stand a JPEG or PNG upright, and not all of them a WebP.
+  const turn = format === "webp" ? metadata.level(bytes) : 1;
   let image;
   try {
-    image = await createImageBitmap(blob, { premultiplyAlpha: "none" });
+    const upright = turn > 1 ? new Blob([bytes], { type: blob.type }) : blob;
+    image = await createImageBitmap(upright, { premultiplyAlpha: "none" });
   } catch {
     throw new PhotoError(unreadable(format));
   }
-  const { width, height } = image;
+  const isOnSide = turn > 4;
+  const width = isOnSide ? image.height : image.width;
+  const height = isOnSide ? image.width : image.height;
   if (width * height > MAX_MEGAPIXELS * 1e6) {
     image.close();
     throw new PhotoError(`This photograph is too large for the page. ${ELSEWHERE}`);
@@ -63,6 +69,7 @@ export async function decode(blob) {
   try {
     const canvas = new OffscreenCanvas(width, height);
     const context = canvas.getContext("2d", { willReadFrequently: true });
+    context.setTransform(...turned(turn, width, height));
     context.drawImage(image, 0, 0);
     ({ data } = context.getImageData(0, 0, width, height));
   } catch {
@@ -70,12 +77,34 @@ export async function decode(blob) {
   } finally {
     image.close();
   }
-  const kept = metadata.read(bytes, format);
+  // What a canvas over its limit gives in some browsers, without an error.
+  if (data.every((value) => value === 0)) {
+    throw new PhotoError(`This browser gives an empty picture of it. ${ELSEWHERE}`);
+  }
   return {
     pixels: { data, width, height, isGray: size?.isGray ?? false },
     format,
     metadata: kept,
   };
+}
+
+/**
+ * The matrix that stands a photograph upright, as a canvas takes it.
+ * @param {number} orientation  EXIF's, 1 to 8.
+ * @param {number} width @param {number} height  Of the result.
+ * @returns {[number, number, number, number, number, number]}
+ */
+function turned(orientation, width, height) {
+  return /** @type {any} */ ([
+    [1, 0, 0, 1, 0, 0],
+    [-1, 0, 0, 1, width, 0],
+    [-1, 0, 0, -1, width, height],
+    [1, 0, 0, -1, 0, height],
+    [0, 1, 1, 0, 0, 0],
+    [0, 1, -1, 0, width, 0],
+    [0, -1, -1, 0, width, height],
+    [0, -1, 1, 0, 0, height],
+  ][orientation - 1]);
 }
 
 function unreadable(format) {
@@ -85,6 +114,7 @@ function unreadable(format) {
   if (format === "heic") {
     return `This browser does not read HEIC. ${ELSEWHERE} Or save it as JPEG.`;
   }
+  if (format === "pdf") return "This is a PDF. Save its pages as JPEG or PNG.";
   if (format) return `This ${format.toUpperCase()} file is damaged or incomplete.`;
   return "This is not a photograph that a browser can read (JPEG, PNG, WebP, GIF, BMP).";
 }

@@ -23,6 +23,12 @@ export class Viewer {
     this.hints = [];
     /** @type {[number, number][] | undefined} */
     this.stroke = undefined;
+    /** Where each finger on the photograph is, on the screen. */
+    this.pointers = new Map();
+    /** Whether two fingers move the photograph, until both are away. */
+    this.isPanning = false;
+    /** Where the line between before and after was when a finger came. */
+    this.splitBefore = 0;
     page.split.addEventListener("input", () => this.setSplit(page.split.value));
     page["zoom-in"].addEventListener("click", () => this.step(1));
     page["zoom-out"].addEventListener("click", () => this.step(-1));
@@ -30,8 +36,8 @@ export class Viewer {
     page.hinting.addEventListener("change", () => this.setHinting());
     page.sheet.addEventListener("pointerdown", (event) => this.press(event));
     page.sheet.addEventListener("pointermove", (event) => this.move(event));
-    page.sheet.addEventListener("pointerup", () => this.release());
-    page.sheet.addEventListener("pointercancel", () => this.cancel());
+    page.sheet.addEventListener("pointerup", (event) => this.release(event));
+    page.sheet.addEventListener("pointercancel", (event) => this.cancel(event));
     page.stage.addEventListener("keydown", (event) => this.key(event));
     addEventListener("resize", () => this.setZoom(this.zoom));
   }
@@ -40,6 +46,7 @@ export class Viewer {
   open(size) {
     this.size = size;
     this.cross = [0.5, 0.5];
+    this.stroke = undefined; // It was one on the photograph before.
     this.page.marks.setAttribute("viewBox", `0 0 ${size.width} ${size.height}`);
     this.setZoom(1);
   }
@@ -51,7 +58,6 @@ export class Viewer {
       canvas.width = image.width;
       canvas.height = image.height;
       canvas.getContext("2d").drawImage(image, 0, 0);
-      image.close();
     }
   }
 
@@ -115,6 +121,7 @@ export class Viewer {
     sheet.style.height = `${(fitted * zoom * height) / width}px`;
     stage.scrollLeft = center[0] * sheet.clientWidth - stage.clientWidth / 2;
     stage.scrollTop = center[1] * sheet.clientHeight - stage.clientHeight / 2;
+    sheet.classList.toggle("zoomed", zoom > 1);
     this.page.zoom.textContent = `${Math.round(zoom * 100)}%`;
     this.page["zoom-out"].disabled = zoom === ZOOMS[0];
     this.page["zoom-in"].disabled = zoom === ZOOMS.at(-1);
@@ -134,37 +141,68 @@ export class Viewer {
   press(event) {
     if (event.button !== 0) return;
     this.page.sheet.setPointerCapture(event.pointerId);
+    this.pointers.set(event.pointerId, [event.clientX, event.clientY]);
+    if (this.pointers.size > 1) {
+      // Two fingers move the photograph; what one of them began is taken back.
+      this.isPanning = true;
+      this.stroke = undefined;
+      this.mark(this.hints);
+      return;
+    }
+    this.splitBefore = this.page.split.value;
     if (this.page.hinting.checked) {
       event.preventDefault();
       this.isCrossShown = false;
       this.stroke = [this.place(event)];
-    } else {
+    } else if (!this.isPan(event)) {
       this.setSplit((100 * this.place(event)[0]) / this.size.width);
     }
   }
 
+  /** Whether a finger moves an enlarged photograph, which the browser sees to. */
+  isPan(event) {
+    return event.pointerType === "touch" && this.zoom > 1 && !this.page.hinting.checked;
+  }
+
   move(event) {
-    if (!this.page.sheet.hasPointerCapture(event.pointerId)) return;
+    const last = this.pointers.get(event.pointerId);
+    if (!last) return;
+    this.pointers.set(event.pointerId, [event.clientX, event.clientY]);
+    if (this.isPanning) {
+      this.page.stage.scrollLeft -= (event.clientX - last[0]) / this.pointers.size;
+      this.page.stage.scrollTop -= (event.clientY - last[1]) / this.pointers.size;
+      return;
+    }
     const place = this.place(event);
     if (this.stroke) {
-      const last = this.stroke.at(-1);
-      const far = Math.hypot(place[0] - last[0], place[1] - last[1]);
+      const end = this.stroke.at(-1);
+      const far = Math.hypot(place[0] - end[0], place[1] - end[1]);
       // Closer points would ask for exact colors twice within a pixel of the view.
       if (far >= Math.max(this.radius(), Math.max(this.size.width, this.size.height) / 80)) {
         this.stroke.push(place);
         this.mark(this.hints, this.hint(this.stroke));
       }
-    } else if (!this.page.hinting.checked) {
+    } else if (!this.page.hinting.checked && !this.isPan(event)) {
       this.setSplit((100 * place[0]) / this.size.width);
     }
   }
 
-  cancel() {
+  /** A finger that scrolls the page after all. */
+  cancel(event) {
+    const wasPanning = this.isPanning;
+    this.lift(event);
+    if (!this.stroke && !wasPanning && !this.isPan(event)) this.setSplit(this.splitBefore);
     this.stroke = undefined;
     this.mark(this.hints);
   }
 
-  release() {
+  lift(event) {
+    this.pointers.delete(event.pointerId);
+    if (!this.pointers.size) this.isPanning = false;
+  }
+
+  release(event) {
+    this.lift(event);
     if (!this.stroke) return;
     const points = this.stroke;
     this.stroke = undefined;
