@@ -202,6 +202,10 @@ def colorize(inputs: tuple[str, ...], **options: Any) -> None:
         watch_folder(inputs, kind, options, network, settings)
         return
     jobs, there = _plan(inputs, kind, options)
+    if options["log"]:
+        log_file = os.path.abspath(options["log"])
+        if any(log_file in map(os.path.abspath, (j.source, j.target)) for j in jobs):
+            raise DataError(f"{options['log']}: is a photograph or its result, no log")
     if hints and len(jobs) > 1:
         raise click.UsageError(
             "--hint and --hints belong to one photograph or film; there are "

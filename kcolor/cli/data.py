@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from kcolor.cli.shared import augmentation_options
+from kcolor.cli.shared import augmentation_options, writable
 from kcolor.errors import DataError
 
 
@@ -16,7 +16,13 @@ def data() -> None:
 @data.command("check")
 @click.argument("source", metavar="SRC")
 @click.option("--against", metavar="SRC", help="Find pictures that are in both.")
-@click.option("--json", "json_file", metavar="FILE", help="Write the findings as JSON.")
+@click.option(
+    "--json",
+    "json_file",
+    metavar="FILE",
+    callback=writable,
+    help="Write the findings as JSON.",
+)
 def data_check(source: str, against: str | None, json_file: str | None) -> None:
     """Count, measure and compare the pictures of SRC.
 
@@ -44,11 +50,12 @@ def data_check(source: str, against: str | None, json_file: str | None) -> None:
     "-o", "--output", required=True, metavar="FILE", help="Picture file to write."
 )
 @click.option("--size", default=256, help="Side of the crops.")
-@click.option("--count", default=8, help="Pictures to draw.")
+@click.option("--count", type=click.IntRange(1), default=8, help="Pictures to draw.")
 @augmentation_options
-@click.option("--seed", default=0)
+@click.option("--seed", type=click.IntRange(0), default=0)
 def data_preview(sources: tuple[str, ...], output: str, **options: Any) -> None:
-    """Draw the first pictures that `kcolor fit` would train on: input and target."""
+    """Draw pictures as `kcolor fit` would train on them: input and target."""
+    import os
     from pathlib import Path
 
     import cv2
@@ -58,6 +65,10 @@ def data_preview(sources: tuple[str, ...], output: str, **options: Any) -> None:
 
     if not cv2.haveImageWriter(Path(output).name):
         raise DataError(f"{output}: not the name of a picture file, such as sheet.png")
+    for folder in filter(os.path.isdir, sources):
+        inside = Path(output).resolve().is_relative_to(Path(folder).resolve())
+        if inside and Path(output).exists():
+            raise DataError(f"{output}: exists, among the photographs of {folder}")
     sheet = preview(list(sources), **options)
     write_sheet(Path(output), sheet)
     click.echo(output)

@@ -4,8 +4,7 @@ from typing import Any
 
 import click
 
-from kcolor.cli.shared import MODEL, json_option
-from kcolor.errors import DataError
+from kcolor.cli.shared import MODEL, json_option, writable
 
 
 @click.command()
@@ -30,6 +29,7 @@ from kcolor.errors import DataError
 )
 @click.option(
     "--write-manifest",
+    callback=writable,
     metavar="FILE",
     help="Write a manifest: names, what is measured of each, SHA-256.",
 )
@@ -97,11 +97,19 @@ from kcolor.errors import DataError
 )
 @json_option
 @click.option(
-    "--per-image", metavar="FILE", help="Write every picture's figures as CSV."
+    "--per-image",
+    metavar="FILE",
+    callback=writable,
+    help="Write every picture's figures as CSV.",
 )
 @click.option("--report", metavar="DIR", help="Write a page with charts and pictures.")
 @click.option("--batch-size", default=8, help="Changes no figure.")
-@click.option("--seed", default=0, help="Of the bootstrap, of hints and of samples.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    help="Of the bootstrap, of hints and of samples.",
+)
 def evaluate(
     models: tuple[str, ...],
     data: str,
@@ -124,10 +132,6 @@ def evaluate(
     # TensorFlow writes about its own affairs while it compiles.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    for file in filter(None, (json_file, per_image, write_manifest)):
-        folder = Path(file).absolute().parent
-        if not os.access(folder, os.W_OK):
-            raise DataError(f"{file}: cannot be written; {folder} is not writable")
     if options["before_after"] and len(models) % 2:
         raise click.UsageError("--before-after needs an even number of models.")
     if options["hint_counts"] is not None:

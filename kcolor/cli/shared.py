@@ -1,13 +1,16 @@
 """What several commands share."""
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import MISSING, fields
+from pathlib import Path
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from kcolor.errors import DataError
 from kcolor.training.options import FitOptions, choices, value_type
 
 
@@ -71,8 +74,29 @@ model_option = click.option(
     default="mobile",
     help="Preset, run folder, or .keras, .tflite, .onnx or SavedModel path.",
 )
+
+
+def writable(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> str | None:
+    """Refuses a file to write that could not be, before any work: a click callback."""
+    if value and not ctx.resilient_parsing:
+        folder = Path(value).absolute().parent
+        if not folder.is_dir():
+            raise DataError(f"{value}: cannot be written; there is no folder {folder}")
+        if not os.access(folder, os.W_OK):
+            raise DataError(f"{value}: cannot be written; {folder} is not writable")
+        if Path(value).is_dir():
+            raise DataError(f"{value}: cannot be written; it is a folder")
+    return value
+
+
 json_option = click.option(
-    "--json", "json_file", metavar="FILE", help="Write the figures as JSON."
+    "--json",
+    "json_file",
+    metavar="FILE",
+    callback=writable,
+    help="Write the figures as JSON.",
 )
 augmentation_options = fit_options("crop_min", "crop_max", "whole_share", "degrade")
 

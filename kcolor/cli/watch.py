@@ -48,7 +48,7 @@ def watch_folder(
         options["shard"],
         films=find_spec("av") is not None,
     )
-    workers = options["jobs"] or 1
+    workers = options["jobs"] or cores()
     with ExitStack() as stack:
         log = None
         if options["log"]:

@@ -10,6 +10,7 @@ from kcolor.color.graph import join
 from kcolor.data.batches import training_batches
 from kcolor.data.source import open_sources
 from kcolor.images.sheets import contact_sheet
+from kcolor.training.options import FitOptions
 
 
 def preview(
@@ -22,7 +23,7 @@ def preview(
     seed: int = 0,
     whole_share: float = 0.0,
 ) -> np.ndarray:
-    """Draws the first pictures of a training run.
+    """Draws pictures as a training run sees them.
 
     Args:
         data: One or more sources, see `open_sources`.
@@ -40,7 +41,18 @@ def preview(
 
     Raises:
         DataError: If the data cannot be used.
+        ValueError: If an option is out of `fit`'s range.
     """
+    FitOptions(
+        "unet",
+        "",
+        size=size,
+        crop_min=crop_min,
+        crop_max=crop_max,
+        degrade=degrade,
+        seed=seed,
+        whole_share=whole_share,
+    )
     source = open_sources(data)
     try:
         crop = crop_min, crop_max

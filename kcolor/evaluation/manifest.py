@@ -142,18 +142,25 @@ def read_manifest(path: Path | str) -> Manifest:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not a manifest ({error})") from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise DataError(f"{path}: not a manifest of kcolor ({_FORMAT})")
     pictures = {}
-    for number, item in enumerate(content.get("pictures") or [], 1):
+    listed = content.get("pictures")
+    for number, item in enumerate(listed if isinstance(listed, list) else [], 1):
         try:
             left, top, width, height = map(int, item["box"])
             box = Box(left, top, width, height)
             entry = Entry(box, str(item["sha256"]), item.get("gray_sha256"))
             name = str(item["id"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            OverflowError,
+        ) as error:
             raise DataError(
                 f"{path}: picture {number} must have id, box and sha256"
             ) from error

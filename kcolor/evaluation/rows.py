@@ -142,7 +142,7 @@ def _row_names(paths: Sequence[str]) -> list[str]:
     ]
     taken = {GRAY, *CHECK_ROWS}
     for i, name in enumerate(names):
-        numbers = itertools.count(len(taken))
+        numbers = itertools.count(2)
         while names[i] in taken:
             names[i] = f"{name} ({next(numbers)})"
         taken.add(names[i])

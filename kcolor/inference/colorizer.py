@@ -64,10 +64,7 @@ class Colorizer:
             DataError: If the model cannot be found or read, or answers RGB only.
             ValueError: If a value is out of its range.
         """
-        if not 0 <= saturation <= 10:
-            raise ValueError(
-                f"saturation must be from 0 to 10. Received: saturation={saturation}"
-            )
+        _check_saturation(saturation)
         if not 0 <= blend <= 1:
             raise ValueError(f"blend must be from 0 to 1. Received: blend={blend}")
         if upsampling not in UPSAMPLINGS:
@@ -111,7 +108,8 @@ class Colorizer:
 
         Raises:
             DataError: If a file of hints cannot be read.
-            ValueError: If `image` is not such an array, or a hint is none.
+            ValueError: If `image` is not such an array, `saturation` is out of its
+                range, or a hint is none.
         """
         pixels = _as_pixels(image)
         if hints is not None:
@@ -204,10 +202,12 @@ class Colorizer:
         Returns:
             RGB array of shape `(height, width, 3)`, of `pixels`' dtype.
         """
+        saturation = self.saturation if saturation is None else saturation
+        _check_saturation(saturation)
         return host.recolor(
             pixels,
             ab,
-            saturation=self.saturation if saturation is None else saturation,
+            saturation=saturation,
             guide=lightness if self.upsampling == "guided" else None,
             out=out,
             blend=self.blend,
@@ -292,7 +292,17 @@ def shared(model: Path | str) -> Colorizer:
     return Colorizer(model)
 
 
+def _check_saturation(saturation: float) -> None:
+    if not 0 <= saturation <= 10:
+        raise ValueError(
+            f"saturation must be from 0 to 10. Received: saturation={saturation}"
+        )
+
+
 def _as_pixels(image: Any) -> np.ndarray:
+    if getattr(image, "mode", None) in ("1", "P", "PA", "CMYK", "YCbCr", "HSV", "LAB"):
+        # Of Pillow: numbers in these are no brightness, or no red, green and blue.
+        image = image.convert("RGB")
     pixels = np.asarray(image)
     if pixels.ndim == 3 and pixels.shape[2] in (1, 4):
         pixels = pixels[..., 0] if pixels.shape[2] == 1 else pixels[..., :3]

@@ -235,11 +235,14 @@ def colorize_bytes(
     Raises:
         DataError: If the photograph or the model cannot be read, or the format cannot
             hold the picture.
-        ValueError: If `format` is not one that can be written, or a hint is none.
+        ValueError: If `format` is not one that can be written, a value is out of its
+            range, or a hint is none.
     """
     if format is not None and format.lower() not in formats.CHOICES:
         known = ", ".join(formats.CHOICES)
         raise ValueError(f"format must be one of {known}. Received: format={format!r}")
+    if quality is not None and not 1 <= quality <= 100:
+        raise ValueError(f"quality must be from 1 to 100. Received: quality={quality}")
     settings = Settings(
         kind=None if format is None else formats.CHOICES[format.lower()],
         quality=quality,

@@ -71,6 +71,8 @@ def plan(
             a result's name means another format, or a result would overwrite an input
             or leave the output folder.
     """
+    if "" in inputs or out == "":
+        raise DataError("an empty text is no name of a file or folder")
     if STANDARD in inputs or out == STANDARD:
         if shard:
             raise DataError("standard input or output cannot be split into shards")
@@ -106,20 +108,24 @@ def _plan_standard(inputs, out, kind):
             raise DataError(f"{source}: a folder cannot go to standard output")
     if out in (None, STANDARD):
         return [Job(source, STANDARD)]
+    if Path(out).is_dir() or str(out).endswith(("/", os.sep)):
+        raise DataError(f"{out}: is a folder; standard input has no name, give a file")
     kind_of(out, kind)
     return [Job(source, Path(out))]
 
 
 def _plan_folder(source, out, kinds, recursive, several, shard):
     if out is None:
-        resolved = source.resolve()
-        out = resolved.with_name(f"{resolved.name}-color")
+        # Beside a link, not beside what it leads to; "." has no name of its own.
+        whole = Path(os.path.abspath(source))
+        out = whole.with_name(f"{whole.name}-color")
     elif several:
-        out = Path(out) / source.resolve().name
+        out = Path(out) / os.path.basename(os.path.abspath(source))
     out = Path(out)
     if out.is_file():
         raise DataError(f"{out}: is a file; a folder's results need a folder")
     # Of a million files most are other shards': names are all that is kept of those.
+    # Those that begin with "._" hold what a Mac keeps of other systems' files.
     found: list[str] = []
     unlisted: list[OSError] = []
     for folder, folders, names in os.walk(source, onerror=unlisted.append):
@@ -136,7 +142,7 @@ def _plan_folder(source, out, kinds, recursive, several, shard):
         found += [
             os.path.join(folder, name)
             for name in sorted(names)
-            if formats.of_name(name) or is_film(name)
+            if (formats.of_name(name) or is_film(name)) and not name.startswith("._")
         ]
     faults = [not_listed(error) for error in unlisted]
     if not found:
@@ -173,6 +179,8 @@ def _file_target(source, out, kinds, several):
     name = renamed(Path(source.name), *kinds)
     if out is None:
         return source.with_name(f"{name.stem}-color{name.suffix}")
+    if several and Path(out).is_file():
+        raise DataError(f"{out}: is a file; several results need a folder")
     if several or Path(out).is_dir() or str(out).endswith(("/", os.sep)):
         return Path(out) / name
     # Now, and not after the work.

@@ -1,5 +1,6 @@
 """The plan where inputs or results are in object storage."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -7,9 +8,12 @@ from kcolor import remote
 from kcolor.errors import DataError
 from kcolor.images import formats
 from kcolor.inference import plan
+from kcolor.inference.film.settings import is_film
 from kcolor.inference.plan import Job
 from kcolor.inference.shards import Shard
 from kcolor.remote import is_url
+
+_log = logging.getLogger(__name__)
 
 
 def plan_urls(
@@ -79,7 +83,17 @@ def _found(root, recursive, several):
     inside = remote.find(root if is_url(root) else root.as_uri(), recursive)
     last = PurePosixPath(remote.name_of(root) if is_url(root) else root.name)
     if inside is None:
+        if is_film(str(last)):
+            raise DataError(f"{root}: films are not colorized at URLs; copy it here")
         return [(root, last)]
+    films = [name for name in inside if is_film(name)]
+    if films:
+        _log.warning(
+            "%s: films are not colorized at URLs; left out: %d, such as %s",
+            root,
+            len(films),
+            films[0],
+        )
     found = [PurePosixPath(name) for name in inside if formats.of_name(name)]
     if not found:
         raise DataError(f"{root}: no photographs in this folder")

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from kcolor.images import formats
-from kcolor.inference.hints import as_hints
+from kcolor.inference.hints import Hint, as_hints
 
 _NAMES = ("saturation", "format", "quality", "hints")
 _MOST_HINTS = 1000
@@ -158,7 +158,8 @@ def _hints(text):
         raise _refusal("hints: nested too deeply") from error
     except (ValueError, TypeError, OverflowError) as error:
         raise _refusal(f"hints: {error}") from error
-    if sum(len(hint.points) for hint in hints) > _MOST_POINTS:
+    strokes = [hint.points for hint in hints if isinstance(hint, Hint)]
+    if sum(map(len, strokes)) > _MOST_POINTS:
         raise _refusal(f"hints: of at most {_MOST_POINTS} points in all")
     return hints
 

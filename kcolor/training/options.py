@@ -208,7 +208,9 @@ class FitOptions:
         metavar="MODEL",
     )
     resume: bool = _option(False, "Go on with the run in the run folder.")
-    seed: int = _option(0, "Seed of initial values, order and augmentation.")
+    seed: int = _option(
+        0, "Seed of initial values, order and augmentation.", at_least=0
+    )
 
     def __post_init__(self) -> None:
         """Brings values to one form and checks them."""

@@ -95,6 +95,9 @@ def prepare_run(
             )
     if config["files_sha256"]["train"] != files["train"]:
         raise DataError(f"{run}: the list of training pictures is not the run's own")
+    same_count = now["val_images"] == config["arguments"]["val_images"]
+    if same_count and config["files_sha256"]["validation"] != files["validation"]:
+        raise DataError(f"{run}: the list of validation pictures is not the run's own")
     config["arguments"]["epochs"] = options.epochs
     write_json(run / "config.json", config)
     checkpoints = sorted((run / "checkpoints").glob("epoch-*.weights.h5"))

@@ -211,3 +211,27 @@ def test_every_default_of_preview_is_the_functions_own():
     for name, parameter in inspect.signature(preview).parameters.items():
         if name != "data":
             assert given[name] == parameter.default, name
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["benchmark", "mobile"],
+        ["data", "check", "."],
+        ["evaluate", "mobile", "--data", "."],
+        ["export", "mobile", "-o", "net.tflite"],
+    ],
+)
+def test_a_file_that_cannot_be_written_is_named_before_the_work(command, tmp_path):
+    result = CliRunner().invoke(main, [*command, "--json", f"{tmp_path}/none/f.json"])
+    assert result.exit_code == 1
+    assert "f.json: cannot be written; there is no folder" in result.output
+
+
+def test_a_sheet_never_takes_a_photograph_s_place(tmp_path):
+    photo = tmp_path / "a.png"
+    photo.write_bytes(b"a photograph")
+    arguments = ["data", "preview", str(tmp_path), "-o", str(photo)]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1 and "among the photographs" in result.output
+    assert photo.read_bytes() == b"a photograph"

@@ -408,3 +408,25 @@ def test_pairs_may_lie_in_shards(tmp_path):
         _tar(tmp_path / f"p{shard}.tar", files)
     source = open_source(tmp_path / "p{0..1}.tar")
     assert source.paired and source.names == ["p0/0", "p0/1", "p1/0", "p1/1"]
+
+
+@pytest.mark.parametrize("long", ["", "x" * 120 + "/"])
+def test_a_tar_of_a_folder_itself_holds_its_pictures(tmp_path, long):
+    files = {f"./{long}{n}.png": picture(n, 3, 4) for n in range(3)}
+    hidden = {"./.hidden/4.png": picture(4, 3, 4)}
+    mixed = {f"{long}3.png": picture(3, 3, 4), **files, **hidden}
+    source = open_source(_tar(tmp_path / "a.tar", mixed))
+    assert source.names == [f"{long}{n}.png" for n in range(4)]
+    pairs = {f"./{side}/0.png": picture(0, 3, 4) for side in ("color", "gray")}
+    source = open_source(_tar(tmp_path / "b.tar", pairs))
+    assert source.paired and source.names == ["0"]
+
+
+def test_shards_of_one_name_in_several_folders_keep_their_pictures_apart(tmp_path):
+    for number, folder in enumerate("ab"):
+        (tmp_path / folder).mkdir()
+        files = {"x.png": picture(number, 3, 4)}
+        _tar(tmp_path / folder / "p.tar", files)
+    source = open_source(tmp_path / "*" / "p.tar")
+    assert source.names == ["a/p/x.png", "b/p/x.png"]
+    np.testing.assert_array_equal(source.read(1), picture(1, 3, 4))

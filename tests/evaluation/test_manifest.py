@@ -142,6 +142,16 @@ def test_box_outside_its_picture_is_refused_and_named(copy, manifest):
             '[{"id": "a", "box": [0, 0, 0, 4], "sha256": "0"}]}',
             "a has an empty box",
         ),
+        (
+            '{"format": "kcolor-manifest-1", "protocol": "original", "pictures": '
+            '[{"id": "a", "box": [0, 0, 4, 1e999], "sha256": "0"}]}',
+            "picture 1 must have id, box and sha256",
+        ),
+        (
+            '{"format": "kcolor-manifest-1", "protocol": "a", "pictures": 5}',
+            "lacks its protocol or pictures",
+        ),
+        ("[" * 100_000, "not a manifest"),
     ],
 )
 def test_file_that_is_no_manifest_is_named(tmp_path, text, message):

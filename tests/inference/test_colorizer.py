@@ -35,6 +35,13 @@ def test_python_function_colorizes_what_it_is_given(tmp_path, any_size_tflite):
         assert np.abs(result.astype(int) - expected).max() <= 1
 
 
+@pytest.mark.parametrize("mode", ["P", "CMYK", "YCbCr", "HSV", "1"])
+def test_pictures_of_pillow_are_taken_for_what_they_show(any_size_tflite, mode):
+    image = Image.fromarray(_gray()).convert("RGB").convert(mode)
+    expected = kcolor.colorize(np.asarray(image.convert("RGB")), any_size_tflite)
+    np.testing.assert_array_equal(kcolor.colorize(image, any_size_tflite), expected)
+
+
 def test_saturation_scales_chroma(any_size_tflite):
     gray = _gray()
     chroma = [
@@ -73,6 +80,16 @@ def test_what_is_no_picture_is_refused(any_size_tflite, bad):
 def test_values_out_of_range_are_refused(any_size_tflite, options, says):
     with pytest.raises(ValueError, match=says):
         Colorizer(any_size_tflite, **options)
+
+
+@pytest.mark.parametrize("saturation", [-1, 11, float("nan")])
+def test_a_saturation_out_of_range_is_refused_at_each_picture(
+    any_size_tflite, saturation
+):
+    with pytest.raises(ValueError, match="saturation must be from 0 to 10"):
+        kcolor.colorize(_gray(), any_size_tflite, saturation=saturation)
+    with pytest.raises(ValueError, match="saturation must be from 0 to 10"):
+        Colorizer(any_size_tflite).session(_gray())([], saturation)
 
 
 @pytest.mark.parametrize(

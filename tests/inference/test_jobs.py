@@ -355,5 +355,8 @@ def test_bytes_take_a_format_and_a_colorizer(tmp_path, any_size_tflite):
     assert chroma[0] < 1 and chroma[1] > 5
     with pytest.raises(ValueError, match="Received: format='heic'"):
         colorize_bytes(data, colorizer, format="heic")
+    for quality in (0, 101):
+        with pytest.raises(ValueError, match=f"quality must .* quality={quality}"):
+            colorize_bytes(data, colorizer, quality=quality)
     with pytest.raises(DataError, match="the photograph: "):
         colorize_bytes(b"no picture", colorizer)

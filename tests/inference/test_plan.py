@@ -165,3 +165,42 @@ def test_a_link_to_a_folder_is_not_followed_and_named_once(tmp_path, caplog):
     assert [job.source.name for job in jobs] == ["a.png", "b.png"]
     (said,) = [record.getMessage() for record in caplog.records]
     assert said.startswith(f"{album}/deep/link: a link to a folder is not followed")
+
+
+def test_a_link_s_results_lie_beside_the_link(tmp_path):
+    album_of(tmp_path / "real" / "scans", "a.png")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "album").symlink_to(tmp_path / "real" / "scans")
+    (job,) = plan([tmp_path / "mine" / "album"])
+    assert job.target == tmp_path / "mine" / "album-color" / "a.png"
+
+
+def test_what_a_mac_keeps_beside_files_is_no_photograph(tmp_path):
+    album = album_of(tmp_path / "al", "a.png", "._a.png", ".b.png")
+    assert sorted(job.source.name for job in plan([album])) == [".b.png", "a.png"]
+
+
+def test_outputs_that_cannot_be_meant_are_refused(tmp_path):
+    album = album_of(tmp_path / "al", "a.png", "b.png")
+    photos = [str(album / "a.png"), str(album / "b.png")]
+    file = album / "a.png"
+    for inputs, out, said in [
+        ([""], None, "an empty text is no name"),
+        (photos[:1], "", "an empty text is no name"),
+        (photos, str(file), "a.png: is a file; several results need a folder"),
+        (["-"], str(album), "al: is a folder; standard input has no name"),
+        (["-"], f"{tmp_path}/new/", "new/: is a folder"),
+    ]:
+        with pytest.raises(DataError, match=said):
+            plan(inputs, out, "PNG")
+
+
+def test_a_log_is_never_written_into_a_photograph(tmp_path):
+    album = album_of(tmp_path / "al", "a.png")
+    photo, before = album / "a.png", (album / "a.png").read_bytes()
+    arguments = ["colorize", str(photo), "--log"]
+    for log in (photo, album / "a-color.png"):
+        done = CliRunner().invoke(main, [*arguments, str(log)])
+        assert done.exit_code == 1 and "is a photograph or its result" in done.output
+    assert photo.read_bytes() == before
+    assert not (album / "a-color.png").exists()

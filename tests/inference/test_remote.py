@@ -123,3 +123,12 @@ def test_a_storage_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "fsspec", types.SimpleNamespace(core=core))
     with pytest.raises(DataError, match="s3://b/a.jpg: Install s3fs"):
         remote.read("s3://b/a.jpg")
+
+
+def test_films_at_urls_are_named(storage, caplog):
+    _put(storage, "in/a.png", "in/b.mp4")
+    (job,) = plan_urls(["memory://bucket/in"], "memory://bucket/out")
+    assert job.source == "memory://bucket/in/a.png"
+    assert "films are not colorized at URLs; left out: 1, such as b.mp4" in caplog.text
+    with pytest.raises(DataError, match="b.mp4: films are not colorized at URLs"):
+        plan_urls(["memory://bucket/in/b.mp4"], "memory://bucket/out")

@@ -128,6 +128,18 @@ def test_resume_with_another_argument_is_refused(finished):
         train(finished, epochs=3, resume=True, **{**SMALL, "batch_size": 4})
 
 
+def test_resume_with_other_pictures_to_validate_on_is_refused(finished, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    config = json.loads((run / "config.json").read_text())
+    config["files_sha256"]["validation"] = "0" * 64
+    (run / "config.json").write_text(json.dumps(config))
+    with pytest.raises(DataError, match="list of validation pictures is not the run's"):
+        train(run, epochs=3, resume=True, **SMALL)
+    # Who asks for another number of them knows that they are others.
+    train(run, epochs=3, resume=True, **{**SMALL, "val_images": 1})
+
+
 def test_a_run_is_never_overwritten(finished):
     with pytest.raises(DataError, match="holds a run already"):
         train(finished, epochs=3, **SMALL)

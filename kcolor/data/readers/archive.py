@@ -84,10 +84,10 @@ class TarReader:
             threads = _REQUESTS if remote.is_url(archives[0]) else 1
             with ThreadPoolExecutor(threads) as pool:
                 listed = read_ahead(pool, _tar_members, archives, threads)
-                for archive, members in zip(archives, listed, strict=True):
+                fronts = _fronts(archives)
+                for front, members in zip(fronts, listed, strict=True):
                     found = np.array(list(members.values()), np.int64)
                     places.append(found.reshape(-1, 2))
-                    front = f"{Path(archive).stem}/" if len(archives) > 1 else ""
                     yield from (front + name for name in members)
 
         self.names = Names(names())
@@ -118,6 +118,21 @@ class TarReader:
             return file.read(size)
 
 
+def _fronts(archives):
+    # What names of each archive's members begin with, so that no two are equal.
+    if len(archives) == 1:
+        return [""]
+    stems = [Path(archive).stem for archive in archives]
+    if len(set(stems)) == len(stems):
+        return [f"{stem}/" for stem in stems]
+    parts = [str(archive).replace(os.sep, "/").split("/") for archive in archives]
+    shared = len(os.path.commonprefix([part[:-1] for part in parts]))
+    fronts = []
+    for part, stem in zip(parts, stems, strict=True):
+        fronts.append("/".join([*part[shared:-1], stem, ""]))
+    return fronts
+
+
 def _tar_members(archive):
     if remote.is_url(archive):
         return remote.scan(archive, partial(_members, archive))
@@ -133,10 +148,17 @@ def _members(archive, file):
             file.seek(0)
             with tarfile.open(fileobj=file, mode="r:") as opened:
                 files = (member for member in opened if member.isfile())
-                members = {m.name: (m.offset_data, m.size) for m in files}
+                members = {_bare(m.name): (m.offset_data, m.size) for m in files}
     except tarfile.TarError as error:
         raise DataError(f"{archive}: not a readable .tar ({error})") from error
     return members
+
+
+def _bare(name):
+    # As `tar -C folder .` writes them.
+    while name.startswith("./"):
+        name = name[2:].lstrip("/")
+    return name
 
 
 def _plain_members(file):
@@ -167,7 +189,7 @@ def _plain_members(file):
         if check != sum(header) - sum(header[148:156]) + 8 * ord(" "):
             return None
         if kind != b"5" and not name.endswith("/"):
-            members[name] = (offset + _BLOCK, size)
+            members[_bare(name)] = (offset + _BLOCK, size)
         offset += _BLOCK + -(-size // _BLOCK) * _BLOCK
     return None
 
