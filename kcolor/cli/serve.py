@@ -80,4 +80,7 @@ def _ready(address, open_browser):
     if open_browser:
         import webbrowser
 
+        # No browser finds its way to "every address of this machine".
+        for every, one in (("//0.0.0.0:", "//127.0.0.1:"), ("//[::]:", "//[::1]:")):
+            address = address.replace(every, one)
         webbrowser.open(address)
