@@ -11,9 +11,7 @@ Each model is a file beside this one:
 - `data` may name one of `[mixes]`, sources that several stages draw from.
 - `start` in a stage says otherwise: `encoder_from`, another model's trained encoder
   under a fresh decoder; `end_at_level`, a fresh network that ends at a pyramid level;
-  `grown`, the whole network around the layers that the stage before it trained;
-  `refined`, of `mobile`: false, a fresh network without residual blocks in its decoder,
-  true, the one before with them.
+  `grown`, the whole network around the layers that the stage before it trained.
 - `[files]` says what is exported from the last stage and `ships_in` where it and its
   card go; `test` what it is measured on, `[card]` what no machine can say.
 - `{corpus}` and `{weights}` stand for the folders given here; sources may hold `*`.
@@ -148,7 +146,6 @@ def start(recipe, number, runs, options):
 
     from kcolor.files import replacing
     from kcolor.models.grow import copy_layers, end_at_level, grow
-    from kcolor.models.mobile import refine
     from kcolor.runtimes.keras import load_model
 
     stage = recipe["stages"][number]
@@ -159,10 +156,7 @@ def start(recipe, number, runs, options):
     if path.exists():
         return {"init_from": path}
     options.output.mkdir(parents=True, exist_ok=True)
-    if how.get("refined"):
-        network = refine(load_model(runs[-1]))
-    else:
-        network = untrained(recipe, number)
+    network = untrained(recipe, number)
     if "encoder_from" in how:
         trained = load_model(train(how["encoder_from"], options)[-1])
         copy_layers(trained, network, ["encoder"])
@@ -183,10 +177,8 @@ def untrained(recipe, number=0):
 
     stage = recipe["stages"][number]
     options = FitOptions(recipe["system"], "", backbone=stage.get("backbone"))
-    how = stage.get("start", stage)
-    more = {"refined": how["refined"]} if "refined" in how else {}
-    build = BUILDERS[recipe["system"]]
-    return build(options.with_defaults().backbone, how["backbone_weights"], **more)
+    weights = stage.get("start", stage)["backbone_weights"]
+    return BUILDERS[recipe["system"]](options.with_defaults().backbone, weights)
 
 
 def spread_lightness(source, size):

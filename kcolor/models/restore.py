@@ -38,8 +38,7 @@ def restore_mobile(path: Path | str) -> keras.Model:
     """
     kernels, biases, encoder = _constants(path)
     known = any(layer.endswith("_known") for layer in kernels)
-    refined = not {"decoder_p4_conv2", "decoder_p4_bn2"}.isdisjoint(kernels)
-    network = build_mobile(_backbone(encoder, path), known=known, refined=refined)
+    network = build_mobile(_backbone(encoder, path), known=known)
     sources = batch_norm_sources(network)
     tensors = {}
     for kind, values in (("kernel", kernels), ("bias", biases)):

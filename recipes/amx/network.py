@@ -61,11 +61,8 @@ class Network:
     @torch.no_grad()
     def measure_batch_norm(self, batches: Iterable[list[torch.Tensor]]) -> None:
         """Measures the statistics of the decoder's BatchNorm on batches of inputs."""
-        if not any(
-            name.startswith("decoder") and name.endswith("gamma")
-            for name in self.values
-        ):
-            return  # all are folded
+        if "decoder_p5_bn/gamma" not in self.values:  # folded: there are none
+            return
         self._moments = {}
         for inputs in batches:
             self(*inputs)
@@ -95,7 +92,6 @@ class Network:
         x = x + functional.relu(context).to(x.dtype)[:, :, None, None]
         for level, skip in (("p4", p4), ("p3", p3), ("p2", p2)):
             x = self._block(torch.cat([enlarge(x), skip], 1), levels, level)
-            x = self._refined(x, level)
         ab = functional.conv2d(x, self.values["head/kernel"].bfloat16(), padding=1)
         ab = ab.float() + self.values["head/bias"].view(1, 2, 1, 1)
         ab = functional.interpolate(ab, scale_factor=4, mode="bilinear")
@@ -143,23 +139,14 @@ class Network:
 
     def _block(self, x, levels, level):
         name = f"decoder_{level}"
-        x = self._unbounded(x, name)
+        x = self._convolution(x, f"{name}_conv")
+        if f"{name}_bn/gamma" in self.values:
+            x = self._normalized(x, f"{name}_bn")
+        else:
+            x = x + self.values[f"{name}_conv/bias"].to(x.dtype).view(1, -1, 1, 1)
         if levels:
             x = x + self._convolution(levels[level], f"{name}_known")
         return functional.relu6(x)
-
-    def _unbounded(self, x, name, number=""):
-        x = self._convolution(x, f"{name}_conv{number}")
-        if f"{name}_bn{number}/gamma" in self.values:
-            return self._normalized(x, f"{name}_bn{number}")
-        bias = self.values[f"{name}_conv{number}/bias"]
-        return x + bias.to(x.dtype).view(1, -1, 1, 1)
-
-    def _refined(self, x, level):
-        for number in ("2", "3"):
-            if f"decoder_{level}_conv{number}/kernel" in self.values:
-                x = functional.relu6(x + self._unbounded(x, f"decoder_{level}", number))
-        return x
 
     def _normalized(self, x, name):
         if self._moments is not None:

@@ -54,10 +54,10 @@ PARAMETERS = {
     ("pix2pix", "resnet152v2"): 59_821_506,
     ("pix2pix", "mobilenet_v2"): 2_831_874,
     ("pix2pix", "efficientnet_lite0"): 3_992_034,
-    ("mobile", "mobilenet_v2"): 2_986_434,
-    ("mobile", "efficientnet_lite0"): 4_166_818,
-    ("mobile", "efficientnet_lite2"): 5_606_322,
-    ("mobile", "resnet18"): 12_668_738,
+    ("mobile", "mobilenet_v2"): 2_607_170,
+    ("mobile", "efficientnet_lite0"): 3_787_554,
+    ("mobile", "efficientnet_lite2"): 5_227_058,
+    ("mobile", "resnet18"): 12_289_474,
 }
 DISCRIMINATORS = {"patch": 2_765_698, "classifier": 6_957_505}
 # Published counts of the whole ImageNet classifiers: torchvision's, which leave out
@@ -134,10 +134,9 @@ def decoder_parameters(system, backbone):
         fused = sum(conv(width, width) for width in (256, 128, 64, 64))
         return laterals + narrows + fused + conv(64, 32) + head(32)
     context = conv(p5, 256, 1) + dense(256, 256)
-    refined = 2 * conv(128, 128) + conv(96, 96)
     return (
         context + conv(256 + p4, 128) + conv(128 + p3, 96) + conv(96 + p2, 64)
-        + refined + head(64)
+        + head(64)
     )  # fmt: skip
 
 

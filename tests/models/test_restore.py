@@ -41,13 +41,11 @@ def test_restored_network_has_no_batch_norm_and_can_be_trained(restored):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("known", [False, True])
-@pytest.mark.parametrize("refined", [False, True])
 @pytest.mark.parametrize("backbone", ["mobilenet_v2", "efficientnet_lite0"])
-def test_every_mobile_encoder_comes_back(backbone, refined, known, tmp_path):
+def test_every_mobile_encoder_comes_back(backbone, known, tmp_path):
     from kcolor.export.tflite import export_tflite
 
-    # BatchNorm in the encoder too.
-    network = build_mobile(backbone, known=known, refined=refined)
+    network = build_mobile(backbone, known=known)  # BatchNorm in the encoder too
     rng = np.random.default_rng(0)
     for variable in network.weights:
         values = rng.normal(0, 0.05, variable.shape)

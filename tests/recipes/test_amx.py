@@ -75,7 +75,7 @@ def folded(request, model):
         if request.param == "all" or not source.startswith("decoder")
     }
     network = fold_batch_norm(model, biases)
-    assert len(batch_norm_sources(network)) == (0 if request.param == "all" else 7)
+    assert len(batch_norm_sources(network)) == (0 if request.param == "all" else 4)
     rng = np.random.default_rng(4)
     trained = {layer.name: layer for layer in leaf_layers(model)}
     for layer in leaf_layers(network):

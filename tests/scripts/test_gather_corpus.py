@@ -56,17 +56,6 @@ def test_every_picture_lands_in_one_place_with_its_own_bytes(shards, tmp_path):
     assert all("pacs" in name for name in parts["unseen.tar"])
 
 
-def test_each_set_gets_an_archive_of_its_own_if_asked_for(shards, tmp_path):
-    done = gather(shards, tmp_path / "out", "--by-set", "--validation", "0")
-    assert done.returncode == 0, done.stderr
-    files = sorted((tmp_path / "out" / "train").iterdir())
-    assert {path.name: len(members(path)) for path in files} == {
-        "city.tar": 20,
-        "people-coco.tar": 120,
-        "people-pacs.tar": 7,
-    }
-
-
 def test_the_choice_depends_on_names_and_not_on_the_order_of_shards(shards, tmp_path):
     gather(shards, tmp_path / "one")
     gather(shards[::-1], tmp_path / "two")
