@@ -45,7 +45,7 @@ class _Builder(flatbuffers.Builder):
     """A builder that writes equal vectors once, as the C++ writer can.
 
     Zero points take 8 bytes a channel and are all 0, and graphs that share weights have
-    the same scales: a fifth of an int8 file of two graphs.
+    the same scales: a sixth of an int8 file of two graphs.
     """
 
     def __init__(self, size):

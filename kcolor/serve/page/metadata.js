@@ -2,8 +2,8 @@
  * EXIF, XMP and IPTC: out of the photograph, into the result.
  *
  * A canvas writes none of them. The pixels are upright and sRGB by then, so orientation
- * and color space become 1, and profile and (gray) thumbnail stay behind. Files come from anyone: every
- * length is checked, and what makes no sense is left out.
+ * and color space become 1, and profile and (gray) thumbnail stay behind. Files come from
+ * anyone: every length is checked, and what makes no sense is left out.
  *
  * @typedef {object} Metadata
  * @property {Uint8Array} [exif]  A TIFF block without prefix.
