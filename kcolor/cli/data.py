@@ -62,6 +62,7 @@ def data_preview(sources: tuple[str, ...], output: str, **options: Any) -> None:
 
     from kcolor.data.preview import preview
     from kcolor.images.sheets import write_sheet
+    from kcolor.training.options import FitOptions
 
     if not cv2.haveImageWriter(Path(output).name):
         raise DataError(f"{output}: not the name of a picture file, such as sheet.png")
@@ -69,6 +70,8 @@ def data_preview(sources: tuple[str, ...], output: str, **options: Any) -> None:
         inside = Path(output).resolve().is_relative_to(Path(folder).resolve())
         if inside and Path(output).exists():
             raise DataError(f"{output}: exists, among the photographs of {folder}")
+    # As `fit` refuses values; the sheet has a count of its own.
+    FitOptions("unet", "", **{k: v for k, v in options.items() if k != "count"})
     sheet = preview(list(sources), **options)
     write_sheet(Path(output), sheet)
     click.echo(output)

@@ -10,7 +10,6 @@ from kcolor.color.graph import join
 from kcolor.data.batches import training_batches
 from kcolor.data.source import open_sources
 from kcolor.images.sheets import contact_sheet
-from kcolor.training.options import FitOptions
 
 
 def preview(
@@ -41,18 +40,7 @@ def preview(
 
     Raises:
         DataError: If the data cannot be used.
-        ValueError: If an option is out of `fit`'s range.
     """
-    FitOptions(
-        "unet",
-        "",
-        size=size,
-        crop_min=crop_min,
-        crop_max=crop_max,
-        degrade=degrade,
-        seed=seed,
-        whole_share=whole_share,
-    )
     source = open_sources(data)
     try:
         crop = crop_min, crop_max

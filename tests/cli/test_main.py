@@ -235,3 +235,21 @@ def test_a_sheet_never_takes_a_photograph_s_place(tmp_path):
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 1 and "among the photographs" in result.output
     assert photo.read_bytes() == b"a photograph"
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("size", "0"),
+        ("crop_min", "2"),
+        ("degrade", "5"),
+        ("whole_share", "-1"),
+    ],
+)
+def test_a_sheet_is_of_what_fit_would_take(name, value, tmp_path):
+    Image.fromarray(skimage.data.coffee()).save(tmp_path / "a.png")
+    arguments = ["data", "preview", str(tmp_path), "-o", f"{tmp_path}/sheet.png"]
+    option = f"--{name.replace('_', '-')}"
+    result = CliRunner().invoke(main, [*arguments, option, value])
+    assert result.exit_code == 1 and name in result.stderr
+    assert not (tmp_path / "sheet.png").exists()

@@ -24,21 +24,6 @@ def test_sheet_holds_the_first_batch_of_a_run(degrade):
     np.testing.assert_array_equal(seen, np.concatenate(gray))
 
 
-@pytest.mark.parametrize(
-    "options, said",
-    [
-        ({"size": 0}, "size"),
-        ({"crop_min": 2.0}, "crop_min"),
-        ({"degrade": 5.0}, "degrade"),
-        ({"whole_share": -1.0}, "whole_share"),
-        ({"seed": -1}, "seed"),
-    ],
-)
-def test_values_out_of_fit_s_range_are_refused(options, said):
-    with pytest.raises(ValueError, match=said):
-        preview([], **options)
-
-
 def test_bad_file_is_named(tmp_path):
     (tmp_path / "a.png").write_text("no picture")
     with pytest.raises(DataError, match="a.png: not a readable"):
