@@ -20,10 +20,14 @@ GOOD = as_file(photograph(100, 140)[..., 1])
 TIFF = b"II*\0" + bytes(60)
 
 
+def show(page, *names):
+    upload(page, *((name, GOOD) for name in names))
+    wait_for(page, f"{names[0]}: 140 × 100 pixels, in color.")
+
+
 def test_a_file_that_cannot_be_read_leaves_the_one_before_open(visit):
     with visit() as (page, _):
-        upload(page, ("a.png", GOOD))
-        wait_for(page, "a.png: 140 × 100 pixels, in color.")
+        show(page, "a.png")
         page.locator("#hinting").check()
         page.locator("#sheet").click()
         wait_for(page, "1 in all")
@@ -38,8 +42,7 @@ def test_a_file_that_cannot_be_read_leaves_the_one_before_open(visit):
 def test_a_photograph_chosen_meanwhile_stays_chosen(visit):
     press = "document.querySelectorAll('#album button')[0].click()"
     with visit() as (page, _):
-        upload(page, ("a.png", GOOD), ("b.png", GOOD))
-        wait_for(page, "a.png: 140 × 100 pixels, in color.")
+        show(page, "a.png", "b.png")
         page.locator("#album button").nth(1).click()
         wait_for(page, "b.png: 140 × 100 pixels, in color.")
         bad = base64.b64encode(TIFF).decode()
@@ -123,8 +126,7 @@ def test_exif_says_srgb_and_a_damaged_one_is_left_out(visit):
 
 def test_a_stroke_ends_with_its_photograph(visit):
     with visit() as (page, _):
-        upload(page, ("a.png", GOOD))
-        wait_for(page, "a.png: 140 × 100 pixels, in color.")
+        show(page, "a.png")
         page.locator("#hinting").check()
         page.locator("#sheet").hover()
         page.mouse.down()
@@ -137,8 +139,7 @@ def test_a_stroke_ends_with_its_photograph(visit):
 
 def test_by_keyboard_one_photograph_is_chosen_after_the_other(visit):
     with visit() as (page, _):
-        upload(page, ("a.png", GOOD), ("b.png", GOOD), ("c.png", GOOD))
-        wait_for(page, "a.png: 140 × 100 pixels, in color.")
+        show(page, "a.png", "b.png", "c.png")
         page.locator("#album button").first.focus()
         for name in ("b.png", "c.png"):
             page.keyboard.press("Tab")
@@ -172,8 +173,7 @@ def test_a_finger_that_scrolls_the_page_moves_no_line(visit):
         return steps;
     }"""
     with visit(**phone) as (page, _):
-        upload(page, ("a.png", GOOD))
-        wait_for(page, "a.png: 140 × 100 pixels, in color.")
+        show(page, "a.png")
         assert page.evaluate(event) == [60, 0, 0, True]
 
 
@@ -181,13 +181,11 @@ def test_hints_are_not_lost_without_a_question(visit):
     asked = []
     with visit() as (page, _):
         page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
-        upload(page, ("a.png", GOOD))
-        wait_for(page, "a.png: 140 × 100 pixels, in color.")
+        show(page, "a.png")
         page.reload()
         wait_for(page, "Ready.")
         assert asked == []
-        upload(page, ("a.png", GOOD))
-        wait_for(page, "a.png: 140 × 100 pixels, in color.")
+        show(page, "a.png")
         page.locator("#hinting").check()
         page.locator("#sheet").click()
         wait_for(page, "1 in all")
@@ -241,6 +239,7 @@ def test_another_program_at_the_same_address_is_shown(visit):
             page.goto(address)
             wait_for(page, "Ready.")
             page.evaluate("() => navigator.serviceWorker.ready.then(() => true)")
+            page.goto(f"{address}vendor/NOTICE")  # none of its pages, and its own
         page.goto(f"{address}index.html")  # from what the browser keeps
         wait_for(page, "Ready.")
         with another_server(port):

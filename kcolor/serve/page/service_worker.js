@@ -32,35 +32,35 @@ self.addEventListener("activate", (event) => {
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   if (request.method !== "GET") return;
-  const isPage = new URL("index.html", self.registration.scope).href === bare(request.url);
+  const { scope } = self.registration;
+  const place = request.url.replace(/[?#].*/s, "");
+  const isPage = place === scope || place === new URL("index.html", scope).href;
   event.respondWith(
     (async () => {
+      const other = isPage ? await another(request) : undefined;
+      if (other) return other;
       const cache = await caches.open(PREFIX + VERSION);
-      const name = isPage ? self.registration.scope : request;
-      return (await cache.match(name, { ignoreSearch: true })) ?? fetch(request);
+      const found = await cache.match(isPage ? scope : request, { ignoreSearch: true });
+      return found ?? fetch(request);
     })(),
   );
-  if (request.mode === "navigate") event.waitUntil(makeRoom(event.resultingClientId));
 });
 
-/** The address without what follows '?' or '#'. @param {string} url */
-function bare(url) {
-  return url.replace(/[?#].*/s, "");
-}
-
-/** Goes away where another program answers at this address by now. */
-async function makeRoom(page) {
+/**
+ * Goes away where another program answers at this address by now.
+ * @param {Request} request  For the page itself. @returns {Promise<Response | undefined>}
+ */
+async function another(request) {
+  let answer;
   try {
-    const answer = await fetch(self.registration.scope, { cache: "no-store" });
-    if (!answer.ok || (await answer.text()).includes("<title>kcolor")) return;
+    answer = await fetch(request, { signal: AbortSignal.timeout(3000) });
+    if (!answer.ok || (await answer.clone().text()).includes("<title>kcolor")) return;
   } catch {
     return; // Offline, which is what all of this is for.
   }
   for (const name of await caches.keys()) {
     if (name.startsWith(PREFIX)) await caches.delete(name);
   }
-  // With nothing left to answer with, this brings the other program's page.
-  const client = await self.clients.get(page);
-  await client?.navigate(client.url).catch(() => {});
   await self.registration.unregister();
+  return answer;
 }
