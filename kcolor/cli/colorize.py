@@ -203,8 +203,11 @@ def colorize(inputs: tuple[str, ...], **options: Any) -> None:
         return
     jobs, there = _plan(inputs, kind, options)
     if options["log"]:
-        log_file = os.path.abspath(options["log"])
-        if any(log_file in map(os.path.abspath, (j.source, j.target)) for j in jobs):
+        # Names first: whole paths of a million jobs take seconds.
+        name = os.path.basename(options["log"])
+        files = (file for job in jobs for file in (job.source, job.target))
+        alike = (file for file in files if os.path.basename(file) == name)
+        if os.path.abspath(options["log"]) in map(os.path.abspath, alike):
             raise DataError(f"{options['log']}: is a photograph or its result, no log")
     if hints and len(jobs) > 1:
         raise click.UsageError(

@@ -77,8 +77,10 @@ def plan(
         if shard:
             raise DataError("standard input or output cannot be split into shards")
         return _plan_standard(inputs, out, kind)
-    jobs = []
     several = len(inputs) > 1
+    if several and out is not None and Path(out).is_file():
+        raise DataError(f"{out}: is a file; several results need a folder")
+    jobs = []
     kinds = kind, codec
     for source in map(Path, inputs):
         if source.is_dir():
@@ -115,12 +117,12 @@ def _plan_standard(inputs, out, kind):
 
 
 def _plan_folder(source, out, kinds, recursive, several, shard):
+    # Beside a link, not beside what it leads to; "." has no name of its own.
+    whole = Path(os.path.abspath(source))
     if out is None:
-        # Beside a link, not beside what it leads to; "." has no name of its own.
-        whole = Path(os.path.abspath(source))
         out = whole.with_name(f"{whole.name}-color")
     elif several:
-        out = Path(out) / os.path.basename(os.path.abspath(source))
+        out = Path(out) / whole.name
     out = Path(out)
     if out.is_file():
         raise DataError(f"{out}: is a file; a folder's results need a folder")
@@ -179,8 +181,6 @@ def _file_target(source, out, kinds, several):
     name = renamed(Path(source.name), *kinds)
     if out is None:
         return source.with_name(f"{name.stem}-color{name.suffix}")
-    if several and Path(out).is_file():
-        raise DataError(f"{out}: is a file; several results need a folder")
     if several or Path(out).is_dir() or str(out).endswith(("/", os.sep)):
         return Path(out) / name
     # Now, and not after the work.

@@ -250,21 +250,18 @@ class _Guard:
             await self._app(scope, receive, send)
             return
 
+        started = False
+
         async def send_in_time(message):
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 self._service.metrics.count(scope["path"], message["status"])
             async with asyncio.timeout(self._service.limits.sending):
                 await send(message)
 
-        started = False
-
-        async def noting(message):
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send_in_time(message)
-
         try:
-            await self._app(scope, receive, noting)
+            await self._app(scope, receive, send_in_time)
         except Exception:
             # The answer is Starlette's, who stands outside of this.
             if not started:

@@ -127,10 +127,10 @@ def _fronts(archives):
         return [f"{stem}/" for stem in stems]
     parts = [str(archive).replace(os.sep, "/").split("/") for archive in archives]
     shared = len(os.path.commonprefix([part[:-1] for part in parts]))
-    fronts = []
-    for part, stem in zip(parts, stems, strict=True):
-        fronts.append("/".join([*part[shared:-1], stem, ""]))
-    return fronts
+    return [
+        "/".join([*part[shared:-1], stem, ""])
+        for part, stem in zip(parts, stems, strict=True)
+    ]
 
 
 def _tar_members(archive):

@@ -107,11 +107,8 @@ export function read(bytes, format) {
       }
     }
   } else if (format === "webp") {
-    for (const { name, content } of riff(bytes)) {
-      const prefix = startsWith(content, EXIF) ? EXIF.length : 0;
-      if (name === "EXIF") found.exif ??= content.slice(prefix);
-      if (name === "XMP ") found.xmp ??= content.slice();
-    }
+    found.exif = exifOfWebp(bytes)?.slice();
+    found.xmp = chunkOfWebp(bytes, "XMP ")?.slice();
   }
   if (found.exif) found.exif = upright(found.exif);
   if (found.xmp) found.xmp = uprightXmp(found.xmp);
@@ -123,20 +120,29 @@ export function read(bytes, format) {
  * @param {Uint8Array} bytes @returns {number} What it was, 1 to 8.
  */
 export function level(bytes) {
+  const tiff = exifOfWebp(bytes);
+  const found = tiff && directory(tiff);
+  if (!found) return 1;
+  const { view, little, entries } = found;
+  const at = entries.find((entry) => view.getUint16(entry, little) === ORIENTATION);
+  if (at === undefined) return 1;
+  const turn = view.getUint16(at + 8, little);
+  view.setUint16(at + 8, 1, little);
+  return turn >= 1 && turn <= 8 ? turn : 1;
+}
+
+/** @param {Uint8Array} bytes @param {string} wanted  The chunk's name. */
+function chunkOfWebp(bytes, wanted) {
   for (const { name, content } of riff(bytes)) {
-    if (name !== "EXIF") continue;
-    const tiff = content.subarray(startsWith(content, EXIF) ? EXIF.length : 0);
-    const found = directory(tiff);
-    if (!found) return 1;
-    for (const at of found.entries) {
-      if (found.view.getUint16(at, found.little) !== ORIENTATION) continue;
-      const turn = found.view.getUint16(at + 8, found.little);
-      found.view.setUint16(at + 8, 1, found.little);
-      return turn >= 1 && turn <= 8 ? turn : 1;
-    }
-    return 1;
+    if (name === wanted) return content;
   }
-  return 1;
+  return undefined;
+}
+
+/** Its TIFF block, which some writers give a JPEG's prefix. @param {Uint8Array} bytes */
+function exifOfWebp(bytes) {
+  const content = chunkOfWebp(bytes, "EXIF");
+  return content?.subarray(startsWith(content, EXIF) ? EXIF.length : 0);
 }
 
 /**
@@ -151,7 +157,7 @@ function directory(tiff, start) {
   if (first + 2 > tiff.length) return undefined;
   const count = view.getUint16(first, little);
   const end = first + 2 + 12 * count;
-  if (end + 4 > tiff.length) return undefined;
+  if (end > tiff.length) return undefined;
   const entries = Array.from({ length: count }, (_, at) => first + 2 + 12 * at);
   return { view, little, first, entries, end };
 }
@@ -159,7 +165,8 @@ function directory(tiff, start) {
 /** Sets orientation to 1, the colors to sRGB, and cuts the link to the thumbnail. */
 function upright(tiff) {
   const found = directory(tiff);
-  if (!found) return undefined;
+  // The link to the thumbnail's directory follows.
+  if (!found || found.end + 4 > tiff.length) return undefined;
   const { view, little, first, entries, end } = found;
   for (const at of entries) {
     const tag = view.getUint16(at, little);
@@ -173,19 +180,19 @@ function upright(tiff) {
   const thumbnail = view.getUint32(end, little);
   view.setUint32(end, 0, little);
   // It usually comes last; then it need not be carried along either.
-  return thumbnail > end && isLast(view, thumbnail, first, little)
+  return thumbnail > end && isLast(tiff, thumbnail, first)
     ? tiff.slice(0, thumbnail)
     : tiff;
 }
 
 /** Whether no value of the directories before lies behind the thumbnail's. */
-function isLast(view, thumbnail, first, little) {
+function isLast(tiff, thumbnail, first) {
   const pending = [first];
   for (const start of pending) {
-    if (start + 2 > view.byteLength) return false;
-    const count = view.getUint16(start, little);
-    if (start + 2 + 12 * count > view.byteLength || pending.length > 8) return false;
-    for (let at = start + 2; at < start + 2 + 12 * count; at += 12) {
+    const found = directory(tiff, start);
+    if (!found || pending.length > 8) return false;
+    const { view, little, entries } = found;
+    for (const at of entries) {
       const tag = view.getUint16(at, little);
       const place = view.getUint32(at + 8, little);
       if ([0x8769, 0x8825, 0xa005].includes(tag)) pending.push(place);
